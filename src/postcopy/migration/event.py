@@ -1,0 +1,82 @@
+"""What a supervisor tells those who watch it, the journal among them."""
+
+from dataclasses import dataclass
+
+from postcopy.migration.decision import Action
+from postcopy.migration.phase import Phase
+from postcopy.migration.sample import Sample
+
+__all__ = ["Acted", "Decided", "Event", "Noted", "PhaseChanged", "SampleTaken"]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleTaken:
+    """A driver looked at the migration."""
+
+    sample: Sample
+
+    @property
+    def at(self) -> float:
+        """When: Unix time in seconds."""
+        return self.sample.at
+
+    @property
+    def text(self) -> str:
+        """The hypervisor's own word."""
+        return self.sample.status
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseChanged:
+    """The migration went from one phase to another."""
+
+    at: float
+    before: Phase
+    after: Phase
+
+    @property
+    def text(self) -> str:
+        """Both phases, for people."""
+        return f"{self.before} -> {self.after}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The policy said what to do; told when it says something new."""
+
+    at: float
+    action: Action
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """The action and its reason, for people."""
+        return f"{self.action}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """The hypervisor acknowledged an action."""
+
+    at: float
+    action: Action
+    latency_seconds: float | None = None
+    """Since the end of the pass that led to it; None when no pass did."""
+
+    @property
+    def text(self) -> str:
+        """The action and what it took, for people."""
+        if self.latency_seconds is None:
+            return f"{self.action} acknowledged"
+        return f"{self.action} acknowledged {self.latency_seconds * 1000:.1f} ms after the pass"
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something worth keeping that changes nothing."""
+
+    at: float
+    text: str
+
+
+Event = SampleTaken | PhaseChanged | Decided | Acted | Noted

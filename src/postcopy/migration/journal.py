@@ -1,0 +1,247 @@
+"""The journal: every run, sample and decision, on disk before anybody is told.
+
+One SQLite file in WAL mode. Each record is a transaction of its own, so a process that is killed
+loses at most the record it was writing; ``synchronous=NORMAL`` means that a power cut may lose the
+last few, but never damages the file (sqlite.org, "PRAGMA synchronous").
+"""
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from postcopy.errors import JournalError, NotFoundError
+from postcopy.migration.event import Event, SampleTaken
+from postcopy.migration.outcome import Outcome
+from postcopy.migration.phase import Phase
+from postcopy.migration.sample import Sample
+
+__all__ = ["Journal", "Run"]
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY,
+    guest TEXT NOT NULL,
+    source TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    driver TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    outcome TEXT
+);
+CREATE INDEX run_by_guest ON run (guest, id);
+CREATE TABLE sample (
+    run INTEGER NOT NULL REFERENCES run (id),
+    at REAL NOT NULL,
+    phase TEXT NOT NULL,
+    status TEXT NOT NULL,
+    pass_number INTEGER NOT NULL,
+    pass_ended_at REAL,
+    total_bytes INTEGER NOT NULL,
+    remaining_bytes INTEGER NOT NULL,
+    transferred_bytes INTEGER NOT NULL,
+    bandwidth REAL NOT NULL,
+    dirty_rate REAL NOT NULL,
+    requests INTEGER NOT NULL,
+    error TEXT NOT NULL
+);
+CREATE INDEX sample_by_run ON sample (run);
+CREATE TABLE event (
+    run INTEGER NOT NULL REFERENCES run (id),
+    at REAL NOT NULL,
+    kind TEXT NOT NULL,
+    text TEXT NOT NULL
+);
+CREATE INDEX event_by_run ON event (run);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One attempt to move one guest."""
+
+    id: int
+    guest: str
+    source: str
+    destination: str
+    policy: str
+    driver: Mapping[str, Any]
+    """What the driver needs to reach the migration again (`Driver.record`)."""
+    started_at: float
+    outcome: Outcome | None
+    """None while it goes on, and for good if nobody saw its end."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run as plain values, for JSON."""
+        outcome = self.outcome.to_dict() if self.outcome else None
+        return {**asdict(self), "driver": dict(self.driver), "outcome": outcome}
+
+
+class Journal:
+    """All runs on record. Not to be shared between threads.
+
+    :param path: the file; it and its directory are made when missing.
+    :raises JournalError: when it cannot be opened or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._explain("open"):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._migrate()
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def begin(
+        self,
+        *,
+        guest: str,
+        source: str,
+        destination: str,
+        policy: str,
+        driver: Mapping[str, Any],
+        started_at: float,
+    ) -> Run:
+        """Record that a run is about to start, so that it can be found whatever happens next."""
+        with self._explain("write"):
+            cursor = self._db.execute(
+                "INSERT INTO run (guest, source, destination, policy, driver, started_at)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (guest, source, destination, policy, json.dumps(dict(driver)), started_at),
+            )
+        run_id = cursor.lastrowid
+        assert run_id is not None  # an INSERT into a table with a row id sets it
+        return self.run(run_id)
+
+    def record(self, run_id: int, event: Event) -> None:
+        """Record one event of a run."""
+        with self._explain("write"):
+            if isinstance(event, SampleTaken):
+                row = {"run": run_id, **asdict(event.sample)}
+                marks = ", ".join(f":{name}" for name in row)
+                self._db.execute(f"INSERT INTO sample ({', '.join(row)}) VALUES ({marks})", row)
+            else:
+                self._db.execute(
+                    "INSERT INTO event (run, at, kind, text) VALUES (?, ?, ?, ?)",
+                    (run_id, event.at, type(event).__name__, event.text),
+                )
+
+    def end(self, run_id: int, outcome: Outcome) -> None:
+        """Record how a run ended."""
+        with self._explain("write"):
+            self._db.execute(
+                "UPDATE run SET outcome = ? WHERE id = ?", (json.dumps(outcome.to_dict()), run_id)
+            )
+
+    def run(self, run_id: int) -> Run:
+        """Return one run.
+
+        :raises NotFoundError: when there is none of that number.
+        """
+        with self._explain("read"):
+            row = self._db.execute("SELECT * FROM run WHERE id = ?", (run_id,)).fetchone()
+        if row is None:
+            raise NotFoundError(
+                f"there is no run {run_id} in {self.path}", hint="list them: postcopy history"
+            )
+        return _run(row)
+
+    def runs(self, guest: str | None = None, limit: int = 50) -> list[Run]:
+        """Return the latest runs, newest first."""
+        with self._explain("read"):
+            rows = self._db.execute(
+                "SELECT * FROM run WHERE ?1 IS NULL OR guest = ?1 ORDER BY id DESC LIMIT ?2",
+                (guest, limit),
+            ).fetchall()
+        return [_run(row) for row in rows]
+
+    def samples(self, run_id: int) -> list[Sample]:
+        """Return the samples of a run in the order in which they were taken."""
+        with self._explain("read"):
+            rows = self._db.execute(
+                "SELECT * FROM sample WHERE run = ? ORDER BY rowid", (run_id,)
+            ).fetchall()
+        return [_sample(row) for row in rows]
+
+    def events(self, run_id: int) -> list[tuple[float, str, str]]:
+        """Return when, kind and text of everything else that happened in a run."""
+        with self._explain("read"):
+            rows = self._db.execute(
+                "SELECT at, kind, text FROM event WHERE run = ? ORDER BY rowid", (run_id,)
+            ).fetchall()
+        return [(row["at"], row["kind"], row["text"]) for row in rows]
+
+    def _migrate(self) -> None:
+        # BEGIN IMMEDIATE: two processes that open a new journal at once must not both create it.
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                for statement in _SCHEMA.split(";"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {_VERSION}")
+            elif version != _VERSION:
+                raise JournalError(
+                    f"{self.path} was written by another version of postcopy"
+                    f" (format {version}, this one reads {_VERSION})",
+                    hint="use that version, or point POSTCOPY_STATE_DIR at another directory",
+                )
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _explain(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            free = _free_bytes(self.path)
+            full = free is not None and free < 1 << 20
+            hint = (
+                f"the disk is full: make room under {self.path.parent}"
+                if full or "full" in str(error)
+                else f"make {self.path.parent} writable,"
+            ) + " or point POSTCOPY_STATE_DIR at another directory"
+            raise JournalError(
+                f"cannot {verb} the journal {self.path}: {error}", hint=hint
+            ) from error
+
+
+def _free_bytes(path: Path) -> int | None:
+    try:
+        stat = os.statvfs(path.parent)
+    except OSError:
+        return None
+    return stat.f_bavail * stat.f_frsize
+
+
+def _run(row: sqlite3.Row) -> Run:
+    fields = dict(row)
+    outcome = fields.pop("outcome")
+    fields["driver"] = json.loads(fields["driver"])
+    return Run(**fields, outcome=Outcome.from_dict(json.loads(outcome)) if outcome else None)
+
+
+def _sample(row: sqlite3.Row) -> Sample:
+    fields = dict(row)
+    del fields["run"]
+    fields["phase"] = Phase(fields["phase"])
+    return Sample(**fields)

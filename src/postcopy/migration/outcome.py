@@ -1,0 +1,103 @@
+"""How a migration ended, and the figures of its end."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from postcopy.migration.phase import Phase
+
+__all__ = ["Fate", "Figures", "Outcome"]
+
+
+class Fate(enum.StrEnum):
+    """What has become of the guest."""
+
+    COMPLETED = "completed"
+    """It runs on the destination."""
+    FAILED = "failed"
+    """The hypervisor gave up; before post-copy, the guest goes on at the source."""
+    CANCELLED = "cancelled"
+    """Called off before post-copy; the guest goes on at the source."""
+    INTERRUPTED = "interrupted"
+    """The connection broke in post-copy; the guest waits, half here and half there."""
+    DETACHED = "detached"
+    """Nobody watches it any more, but it goes on."""
+    UNKNOWN = "unknown"
+    """It cannot be told from here."""
+
+    @classmethod
+    def of(cls, phase: Phase) -> "Fate":
+        """Return what a migration that was last seen in `phase` and is no longer watched is."""
+        return {
+            Phase.COMPLETED: cls.COMPLETED,
+            Phase.FAILED: cls.FAILED,
+            Phase.CANCELLED: cls.CANCELLED,
+            Phase.PAUSED: cls.INTERRUPTED,
+            Phase.UNKNOWN: cls.UNKNOWN,
+        }.get(phase, cls.DETACHED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The hypervisor's own account of a migration that has ended; None where it has none."""
+
+    total_seconds: float | None = None
+    downtime_seconds: float | None = None
+    """How long it says that the guest stood still at the switch."""
+    setup_seconds: float | None = None
+    transferred_bytes: int | None = None
+    precopy_bytes: int | None = None
+    downtime_bytes: int | None = None
+    postcopy_bytes: int | None = None
+    normal_pages: int | None = None
+    """Pages sent with their content."""
+    zero_pages: int | None = None
+    passes: int | None = None
+    postcopy_requests: int | None = None
+    blocktime_seconds: float | None = None
+    """How long all vCPUs together waited for missing pages, where the destination measured it."""
+    vcpu_blocktime_seconds: tuple[float, ...] | None = None
+    latency_seconds: float | None = None
+    """The mean time a requested page took, where the destination measured it."""
+    latency_buckets: tuple[int, ...] | None = None
+    """How many requested pages took 2^N to 2^(N+1) microseconds; N counts from 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one run ended."""
+
+    fate: Fate
+    phase: Phase
+    """The last phase seen."""
+    started_at: float
+    ended_at: float
+    switched_at: float | None = None
+    """When the switch to post-copy was acknowledged."""
+    switch_latency_seconds: float | None = None
+    """From the end of the pass that led to the switch until the switch was acknowledged."""
+    error: str = ""
+    figures: Figures = field(default_factory=Figures)
+
+    @property
+    def total_seconds(self) -> float:
+        """From the start until the source was no longer needed."""
+        if self.figures.total_seconds is not None:
+            return self.figures.total_seconds
+        return self.ended_at - self.started_at
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the outcome as plain values, for JSON."""
+        return {**asdict(self), "total_seconds": self.total_seconds}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Outcome":
+        """Read what `to_dict` wrote."""
+        rest = {k: v for k, v in data.items() if k not in ("total_seconds", "figures")}
+        figures: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in data["figures"].items()
+        }
+        rest["fate"] = Fate(rest["fate"])
+        rest["phase"] = Phase(rest["phase"])
+        return cls(**rest, figures=Figures(**figures))

@@ -1,0 +1,44 @@
+"""One look at a running migration."""
+
+from dataclasses import dataclass
+
+from postcopy.migration.phase import Phase
+
+__all__ = ["Sample"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What a hypervisor said of a migration at one moment. Sizes in bytes, rates in bytes a second.
+
+    Figures that an interface does not offer, or not yet, are 0.
+    """
+
+    at: float
+    """When it was taken: Unix time in seconds."""
+    phase: Phase
+    status: str = ""
+    """The hypervisor's own word for the state."""
+    pass_number: int = 0
+    """The pass being sent: 1 is the first, over all of the memory."""
+    pass_ended_at: float | None = None
+    """Set on the one sample taken because a pass has just ended: when it did, in Unix time."""
+    total_bytes: int = 0
+    """The size of the guest's memory."""
+    remaining_bytes: int = 0
+    """What is known to be still unsent; right after a pass has ended, all of the next pass."""
+    transferred_bytes: int = 0
+    """What has gone over the wire so far."""
+    bandwidth: float = 0.0
+    """What the hypervisor measured over the last moments, in bytes a second."""
+    dirty_rate: float = 0.0
+    """Unique memory dirtied during the last pass, in bytes a second."""
+    requests: int = 0
+    """Pages that the destination has asked for by name since the switch."""
+    error: str = ""
+    """The hypervisor's own explanation, where something failed."""
+
+    @property
+    def pass_ended(self) -> bool:
+        """Whether this sample marks the end of a pass."""
+        return self.pass_ended_at is not None

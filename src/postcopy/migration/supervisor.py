@@ -1,0 +1,196 @@
+"""Carries one migration from its start, or from wherever it stands, to its end.
+
+sample -> policy -> action: each sample from the driver is shown to the policy, and what the policy
+wants is done at once and then recorded. The supervisor holds nothing that the hypervisor does not:
+one that is killed is replaced by another that attaches.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from postcopy.clock import Clock, SystemClock
+from postcopy.errors import JournalError, PostcopyError, RefusedError
+from postcopy.migration.decision import Action, Decision, History, Policy
+from postcopy.migration.driver import Driver
+from postcopy.migration.event import Acted, Decided, Event, Noted, PhaseChanged, SampleTaken
+from postcopy.migration.journal import Journal
+from postcopy.migration.outcome import Fate, Figures, Outcome
+from postcopy.migration.phase import IllegalTransitionError, Phase, PhaseTracker
+from postcopy.migration.sample import Sample
+
+__all__ = ["Supervisor"]
+
+# An action that the hypervisor refused is asked for again with the next sample, this many times.
+_TRIES = 20
+
+
+@dataclass(slots=True)
+class _Switch:
+    at: float | None = None
+    latency_seconds: float | None = None
+
+
+class Supervisor:
+    """Moves one guest.
+
+    :param driver: what moves it.
+    :param policy: what says when to switch.
+    :param downtime_limit: how long the guest may stand still at a pre-copy switchover, in seconds.
+    :param journal: where to record the run numbered `run_id`; nothing is recorded without it.
+    :param observe: called with every `Event`, in order; it must be quick and must not raise.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        policy: Policy,
+        *,
+        downtime_limit: float = 0.3,
+        journal: Journal | None = None,
+        run_id: int = 0,
+        observe: Callable[[Event], None] = lambda event: None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._driver = driver
+        self._policy = policy
+        self._journal = journal
+        self._run_id = run_id
+        self._observe = observe
+        self._clock = clock or SystemClock()
+        self._history = History(downtime_limit)
+        self._tracker = PhaseTracker()
+        self._switch = _Switch()
+        self._wanted: Decision | None = None
+        self._asked: Action | None = None
+        self._refusals = 0
+        self._last_decision: Decision | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """Where the migration stands, as far as was seen."""
+        return self._tracker.phase
+
+    async def run(self, *, attach: bool = False) -> Outcome:
+        """Start the migration, or `attach` to the one under way, and see it to its end.
+
+        Being cancelled (as by Ctrl-C) stops the watching and nothing else: the migration goes on.
+
+        :raises PostcopyError: when it could not be started; the guest is untouched then.
+        """
+        started_at = self._recall() if attach else self._clock.now()
+        await (self._driver.attach() if attach else self._driver.start())
+        error = ""
+        async for sample in self._driver.samples():
+            await self._take(sample)
+            error = sample.error or error
+            if self.phase.terminal or self.phase is Phase.PAUSED:
+                break
+        figures = Figures()
+        if self.phase.terminal:
+            try:
+                figures = await self._driver.figures()
+            except PostcopyError as problem:
+                self._tell(Noted(self._clock.now(), f"no figures: {problem.message}"))
+        outcome = Outcome(
+            fate=Fate.of(self.phase),
+            phase=self.phase,
+            started_at=started_at,
+            ended_at=self._clock.now(),
+            switched_at=self._switch.at,
+            switch_latency_seconds=self._switch.latency_seconds,
+            error=error,
+            figures=figures,
+        )
+        if self._journal is not None:
+            self._keep(lambda journal: journal.end(self._run_id, outcome))
+        return outcome
+
+    def ask_to_cancel(self) -> None:
+        """Have the migration called off at the next sample; `run` then sees its end.
+
+        :raises RefusedError: once post-copy was asked for: neither host could go on alone then.
+        """
+        if self.phase.spread or self._asked is Action.SWITCH:
+            raise RefusedError(
+                "post-copy has begun: the guest's memory is spread over both hosts, and calling"
+                " the migration off now would destroy the guest",
+                hint="let it finish",
+            )
+        self._wanted = Decision(Action.CANCEL, "asked for by hand")
+
+    def ask_to_switch(self) -> None:
+        """Have the migration switched to post-copy at the next sample, whatever the policy says."""
+        if self._wanted is None:
+            self._wanted = Decision(Action.SWITCH, "asked for by hand")
+
+    def _recall(self) -> float:
+        """Take in what the journal knows of the run, and return when it was started."""
+        if self._journal is None:
+            return self._clock.now()
+        for sample in self._journal.samples(self._run_id):
+            self._history.add(sample)
+            self._tracker.observe(sample.phase)
+        return self._journal.run(self._run_id).started_at
+
+    async def _take(self, sample: Sample) -> None:
+        before = self.phase
+        try:
+            changed = self._tracker.observe(sample.phase)
+        except IllegalTransitionError as error:
+            self._tell(Noted(sample.at, error.message))
+            return
+        self._history.add(sample)
+        # Decide and act before anything is written: a slow disk must not delay the switch.
+        decision = await self._decide(sample) if sample.phase is Phase.PRECOPY else None
+        self._tell(SampleTaken(sample))
+        if changed:
+            self._tell(PhaseChanged(sample.at, before, sample.phase))
+        if decision is not None:
+            self._report(sample, decision)
+
+    async def _decide(self, sample: Sample) -> tuple[Decision, Acted | Noted | None] | None:
+        if self._asked is not None:
+            return None
+        decision = self._wanted or self._policy.decide(self._history)
+        if decision.action is Action.CONTINUE:
+            return decision, None
+        return decision, await self._act(decision.action, sample)
+
+    async def _act(self, action: Action, sample: Sample) -> Acted | Noted:
+        try:
+            await (self._driver.switch() if action is Action.SWITCH else self._driver.cancel())
+        except PostcopyError as error:
+            self._refusals += 1
+            if self._refusals >= _TRIES:
+                raise
+            return Noted(self._clock.now(), f"{action} was not accepted: {error.message}")
+        self._asked = action
+        now = self._clock.now()
+        latency = now - sample.pass_ended_at if sample.pass_ended_at is not None else None
+        if action is Action.SWITCH:
+            self._switch = _Switch(now, latency)
+        return Acted(now, action, latency)
+
+    def _report(self, sample: Sample, made: tuple[Decision, Acted | Noted | None]) -> None:
+        decision, result = made
+        if decision != self._last_decision or sample.pass_ended or result is not None:
+            self._tell(Decided(sample.at, decision.action, decision.reason))
+        self._last_decision = decision
+        if result is not None:
+            self._tell(result)
+
+    def _tell(self, event: Event) -> None:
+        if self._journal is not None:
+            self._keep(lambda journal: journal.record(self._run_id, event))
+        self._observe(event)
+
+    def _keep(self, write: Callable[[Journal], None]) -> None:
+        """Write to the journal; a guest on the move matters more than its record."""
+        assert self._journal is not None
+        try:
+            write(self._journal)
+        except JournalError as error:
+            self._journal = None
+            self._observe(
+                Noted(self._clock.now(), f"going on without the journal: {error.message}")
+            )

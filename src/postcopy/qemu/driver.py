@@ -1,0 +1,291 @@
+"""Moves a guest between two QEMUs over their monitors."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
+
+from qemu.qmp import EventListener, Message
+
+from postcopy.clock import Clock, SystemClock
+from postcopy.errors import OutcomeUnknownError, PostcopyError, RefusedError, UnavailableError
+from postcopy.migration.outcome import Figures
+from postcopy.migration.phase import Phase
+from postcopy.migration.sample import Sample
+from postcopy.qemu import capabilities
+from postcopy.qemu.monitor import CommandError, Monitor
+from postcopy.qemu.options import Endpoint, MigrationOptions
+from postcopy.qemu.status import figures_of, phase_of, sample_of
+
+__all__ = ["QemuDriver"]
+
+_log = logging.getLogger(__name__)
+
+# Pass ends and state changes come as events; polling only draws the curve between them.
+_POLL_SECONDS = {Phase.POSTCOPY: 0.05}
+_POLL_SECONDS_ELSE = 0.1
+
+# 'max-bandwidth' has no word for "unbounded": this is a terabyte a second.
+_UNBOUNDED = 10**12
+
+# Between its source's "completed" and running, a destination loads what is left of the devices.
+_ARRIVAL_SECONDS = 10.0
+
+
+class QemuDriver:
+    """Moves one guest from a running QEMU to one that waits with ``-incoming defer``.
+
+    Out-of-band sessions on the rescue monitors are opened before anything moves: when a fault on a
+    missing page blocks a QEMU, only a session that was there before still gets an answer.
+    """
+
+    def __init__(
+        self,
+        source: Endpoint,
+        destination: Endpoint,
+        options: MigrationOptions,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        self.options = options
+        self.enabled: frozenset[str] = frozenset()
+        """The capabilities that were switched on for this migration."""
+        self._endpoints = (source, destination)
+        self._clock = clock or SystemClock()
+        self._source = Monitor(source.monitor, source.name)
+        self._destination = Monitor(destination.monitor, destination.name)
+        self._rescue = [
+            Monitor(end.rescue, f"{end.name} (rescue)")
+            for end in (source, destination)
+            if end.rescue is not None
+        ]
+        self._phase = Phase.SETUP
+
+    def record(self) -> Mapping[str, Any]:
+        """Return both endpoints and the options."""
+        source, destination = self._endpoints
+        return {
+            "kind": "qemu",
+            "source": source.record(),
+            "destination": destination.record(),
+            "options": {
+                "uri": self.options.uri,
+                "postcopy": self.options.postcopy,
+                "preempt": self.options.preempt,
+                "bandwidth": self.options.bandwidth,
+                "downtime_limit": self.options.downtime_limit,
+            },
+        }
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "QemuDriver":
+        """Read what `record` wrote."""
+        return cls(
+            Endpoint.of_record(record["source"]),
+            Endpoint.of_record(record["destination"]),
+            MigrationOptions(**record["options"]),
+        )
+
+    async def start(self) -> None:
+        """Arm both sides and begin.
+
+        :raises RefusedError: when the guest does not run, is already on the move, or a side cannot
+            do post-copy.
+        :raises UnavailableError: when a monitor does not answer.
+        """
+        await self._open(self._source, self._destination, *self._rescue)
+        await self._guard()
+        needed = ["postcopy-ram"] if self.options.postcopy else []
+        wished, unwanted = ["events"], ["multifd", "x-ignore-shared", "background-snapshot"]
+        if self.options.postcopy:
+            wished.append("postcopy-blocktime")
+            (wished if self.options.preempt else unwanted).append("postcopy-preempt")
+        else:
+            unwanted += ["postcopy-preempt", "postcopy-blocktime", "postcopy-ram"]
+        self.enabled = await capabilities.arm(
+            self._source, self._destination, needed=needed, wished=wished, unwanted=unwanted
+        )
+        await self.set_bandwidth(self.options.bandwidth or _UNBOUNDED)
+        await self.set_downtime_limit(self.options.downtime_limit)
+        await self._destination.execute("migrate-incoming", {"uri": self.options.uri})
+        await self._source.execute("migrate", {"uri": self.options.uri})
+
+    async def attach(self) -> None:
+        """Open the sessions again.
+
+        A destination that has gone is no obstacle: its absence may be what is to be found out.
+        """
+        await self._open(self._source)
+        for monitor in (self._destination, *self._rescue):
+            try:
+                await self._open(monitor)
+            except UnavailableError as error:
+                _log.info("%s", error.message)
+        answer = await self._source.execute("query-migrate")
+        self._phase = phase_of(answer.get("status", "none"))
+
+    async def samples(self) -> AsyncIterator[Sample]:
+        """Yield a sample on each event of the source, and between them by polling."""
+        with self._source.events("MIGRATION", "MIGRATION_PASS") as events:
+            event: Message | None = None
+            while True:
+                sample = await self._sample(event)
+                self._phase = sample.phase
+                yield sample
+                if sample.phase.terminal or sample.phase is Phase.PAUSED:
+                    return
+                event = await self._next(events)
+
+    async def switch(self) -> None:
+        """Ask the source to go over to post-copy.
+
+        :raises RefusedError: when post-copy was not armed at the start.
+        """
+        if not self.options.postcopy:
+            raise RefusedError(
+                "post-copy was not armed when this migration was started",
+                hint="cancel it and start it again with a policy that may switch",
+            )
+        await self._source.execute("migrate-start-postcopy")
+
+    async def cancel(self) -> None:
+        """Call it off, unless the guest's memory is already on both hosts."""
+        # Look before acting: the switch may have happened since the last sample.
+        answer = await self._source.execute("query-migrate")
+        status = answer.get("status", "none")
+        if phase_of(status).spread:
+            raise RefusedError(
+                f"QEMU on {self._source.name} is in {status}: the guest's memory is on both hosts,"
+                " and calling the migration off would destroy it",
+                hint="let it finish",
+            )
+        await self._source.execute("migrate_cancel")
+
+    async def set_bandwidth(self, bytes_per_second: int) -> None:
+        """Bound what the source sends; post-copy is not bounded, or requested pages would wait."""
+        await self._source.execute("migrate-set-parameters", {"max-bandwidth": bytes_per_second})
+
+    async def set_downtime_limit(self, seconds: float) -> None:
+        """Set ``downtime-limit``."""
+        milliseconds = max(1, round(seconds * 1000))
+        await self._source.execute("migrate-set-parameters", {"downtime-limit": milliseconds})
+
+    async def figures(self) -> Figures:
+        """Return what both QEMUs counted."""
+        source = await self._source.execute("query-migrate")
+        destination: Mapping[str, Any] = {}
+        if self._destination.connected:
+            with contextlib.suppress(UnavailableError, OutcomeUnknownError, CommandError):
+                destination = await self._destination.execute("query-migrate")
+        return figures_of(source, destination)
+
+    async def close(self) -> None:
+        """End all sessions."""
+        for monitor in (*self._rescue, self._destination, self._source):
+            await monitor.close()
+
+    async def _open(self, *monitors: Monitor) -> None:
+        for monitor in monitors:
+            await monitor.connect()
+
+    async def _guard(self) -> None:
+        migration = await self._source.execute("query-migrate")
+        status = migration.get("status", "none")
+        phase = phase_of(status, Phase.PRECOPY)
+        if not phase.terminal and status != "none":
+            raise RefusedError(
+                f"the guest on {self._source.name} is already migrating ({status})",
+                hint="follow that migration: postcopy attach GUEST",
+            )
+        if blocked := migration.get("blocked-reasons"):
+            raise RefusedError(
+                f"QEMU on {self._source.name} cannot migrate this guest: {'; '.join(blocked)}",
+                hint="detach what blocks it, or move the guest while it is shut down",
+            )
+        state = (await self._source.execute("query-status"))["status"]
+        if state != "running":
+            raise RefusedError(
+                f"the guest on {self._source.name} is {state}, not running",
+                hint="resume it first; a stopped guest needs no live migration",
+            )
+        state = (await self._destination.execute("query-status"))["status"]
+        if state != "inmigrate":
+            raise RefusedError(
+                f"QEMU on {self._destination.name} is {state}, not waiting for a guest",
+                hint="start it with -incoming defer and the same devices as the source",
+            )
+
+    async def _sample(self, event: Message | None) -> Sample:
+        at = self._clock.now()
+        try:
+            answer = await self._source.execute("query-migrate", seconds=10.0)
+        except PostcopyError as error:
+            return await self._without_source(at, error)
+        ended_at = _pass_ended_at(event)
+        sample = sample_of(answer, at, before=self._phase, pass_ended_at=ended_at)
+        if sample.phase is Phase.UNKNOWN:
+            _log.warning("QEMU says %r, a state never heard of", sample.status)
+        if sample.phase is Phase.COMPLETED:
+            return await self._confirmed(sample)
+        return sample
+
+    async def _confirmed(self, sample: Sample) -> Sample:
+        """Believe "completed" when the guest runs at the destination, not before."""
+        deadline = self._clock.now() + _ARRIVAL_SECONDS
+        state = "no answer"
+        while self._destination.connected and self._clock.now() < deadline:
+            state = (await self._destination.execute("query-status"))["status"]
+            if state == "running":
+                return sample
+            await self._clock.sleep(0.01)
+        return Sample(
+            at=sample.at,
+            phase=Phase.UNKNOWN,
+            status=sample.status,
+            error=f"the source has sent all, but the guest on {self._destination.name} is not"
+            f" seen running ({state})",
+        )
+
+    async def _without_source(self, at: float, error: PostcopyError) -> Sample:
+        """Say what can be said when the source does not answer."""
+        state = "no answer"
+        if self._destination.connected:
+            with contextlib.suppress(PostcopyError):
+                state = (await self._destination.execute("query-status", seconds=5.0))["status"]
+        if not self._source.connected:
+            # Nothing more will come: whatever the guest is now, it is at the destination or lost.
+            phase = Phase.COMPLETED if state == "running" and self._arrived else Phase.FAILED
+        else:
+            phase = Phase.UNKNOWN
+        return Sample(
+            at=at, phase=phase, error=f"{error.message}; the guest on the destination: {state}"
+        )
+
+    @property
+    def _arrived(self) -> bool:
+        # In post-copy the destination runs long before it has all of the memory.
+        return not self._phase.spread
+
+    async def _next(self, events: EventListener) -> Message | None:
+        seconds = _POLL_SECONDS.get(self._phase, _POLL_SECONDS_ELSE)
+        try:
+            async with asyncio.timeout(seconds):
+                return await events.get()
+        except TimeoutError:
+            return None
+
+
+def _pass_ended_at(event: Message | None) -> float | None:
+    """Return when a pass ended, if the event says that one did.
+
+    ``MIGRATION_PASS`` announces a pass that begins; the first one ends nothing.
+    """
+    if (
+        event is None
+        or event["event"] != "MIGRATION_PASS"
+        or cast(dict[str, int], event["data"])["pass"] < 2
+    ):
+        return None
+    stamp = cast(dict[str, int], event["timestamp"])
+    return float(stamp["seconds"] + stamp["microseconds"] / 1e6)

@@ -1,0 +1,11 @@
+"""Fakes to test against, for this project and for anybody who builds on it.
+
+`FakeDriver` moves a guest that exists only as arithmetic, on a `FakeClock` that never waits;
+`ScriptedQmp` is a QMP server on a real socket that answers what it was told to.
+"""
+
+from postcopy.testing.clock import FakeClock
+from postcopy.testing.driver import FakeDriver, FakeGuest
+from postcopy.testing.qmp import QmpFault, ScriptedQmp
+
+__all__ = ["FakeDriver", "FakeGuest", "FakeClock", "ScriptedQmp", "QmpFault"]

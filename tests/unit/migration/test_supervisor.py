@@ -1,0 +1,200 @@
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postcopy.errors import JournalError, PostcopyError, RefusedError
+from postcopy.migration import Action, Decision, Fate, History, Journal, Phase, Supervisor
+from postcopy.migration.event import Acted, Decided, Event, Noted, PhaseChanged, SampleTaken
+from postcopy.policy import Adaptive, AfterFirstPass, Immediate, Precopy, find
+from postcopy.testing import FakeDriver, FakeGuest
+
+BUSY = FakeGuest(hot_bytes=96_000_000)
+CALM = FakeGuest(hot_bytes=96_000_000, write_rate=2e6)
+
+
+def phases(events: Iterable[Event]) -> list[Phase]:
+    return [event.after for event in events if isinstance(event, PhaseChanged)]
+
+
+@pytest.mark.parametrize("policy", ["immediate", "after-first-pass", "adaptive"])
+async def test_a_busy_guest_ends_by_postcopy(policy: str) -> None:
+    events: list[Event] = []
+    driver = FakeDriver(BUSY)
+    outcome = await Supervisor(
+        driver, find(policy), observe=events.append, clock=driver.clock
+    ).run()
+    assert outcome.fate is Fate.COMPLETED
+    assert driver.calls.count("switch") == 1
+    assert phases(events) == [Phase.PRECOPY, Phase.POSTCOPY, Phase.COMPLETED]
+    assert outcome.switched_at is not None
+
+
+async def test_adaptive_leaves_a_calm_guest_to_precopy() -> None:
+    driver = FakeDriver(CALM)
+    outcome = await Supervisor(driver, Adaptive(), clock=driver.clock).run()
+    assert outcome.fate is Fate.COMPLETED
+    assert "switch" not in driver.calls
+
+
+async def test_the_switch_comes_in_the_sample_that_ends_the_pass() -> None:
+    driver = FakeDriver(BUSY)
+    outcome = await Supervisor(driver, AfterFirstPass(), clock=driver.clock).run()
+    assert outcome.switch_latency_seconds == 0.0
+
+
+async def test_a_refused_switch_is_asked_for_again() -> None:
+    events: list[Event] = []
+    driver = FakeDriver(BUSY, refuse_switch=3)
+    outcome = await Supervisor(driver, Immediate(), observe=events.append).run()
+    assert outcome.fate is Fate.COMPLETED
+    assert driver.calls.count("switch") == 4
+    assert sum(isinstance(event, Noted) for event in events) == 3
+
+
+async def test_a_switch_that_is_always_refused_ends_in_its_error() -> None:
+    driver = FakeDriver(BUSY, refuse_switch=10_000)
+    with pytest.raises(PostcopyError, match="not yet"):
+        await Supervisor(driver, Immediate()).run()
+
+
+async def test_precopy_gives_up_when_told_to() -> None:
+    driver = FakeDriver(BUSY)
+    outcome = await Supervisor(driver, Precopy(give_up_after=3), clock=driver.clock).run()
+    assert outcome.fate is Fate.CANCELLED
+    assert driver.calls.count("cancel") == 1
+
+
+async def test_a_break_in_postcopy_is_an_interrupted_migration() -> None:
+    driver = FakeDriver(BUSY, break_after=0.2)
+    outcome = await Supervisor(driver, Immediate()).run()
+    assert (outcome.fate, outcome.phase) == (Fate.INTERRUPTED, Phase.PAUSED)
+
+
+async def test_requests_by_hand() -> None:
+    driver = FakeDriver(BUSY)
+    supervisor = Supervisor(driver, Precopy())
+    supervisor.ask_to_cancel()
+    outcome = await supervisor.run()
+    assert outcome.fate is Fate.CANCELLED
+
+    driver = FakeDriver(BUSY)
+    supervisor = Supervisor(driver, Precopy())
+    supervisor.ask_to_switch()
+    outcome = await supervisor.run()
+    assert outcome.switched_at is not None
+
+
+async def test_cancel_is_refused_in_postcopy() -> None:
+    refused: list[str] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, SampleTaken) and event.sample.phase is Phase.POSTCOPY:
+            with pytest.raises(RefusedError, match="destroy the guest"):
+                supervisor.ask_to_cancel()
+            refused.append("refused")
+
+    driver = FakeDriver(BUSY)
+    supervisor = Supervisor(driver, Immediate(), observe=observe)
+    outcome = await supervisor.run()
+    assert outcome.fate is Fate.COMPLETED
+    assert refused
+    assert "cancel" not in driver.calls
+
+
+async def test_everything_is_in_the_journal(tmp_path: Path) -> None:
+    seen: list[Event] = []
+    driver = FakeDriver(BUSY)
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        run = journal.begin(
+            guest="g", source="a", destination="b", policy="adaptive", driver={}, started_at=1.0
+        )
+        outcome = await Supervisor(
+            driver, Adaptive(), journal=journal, run_id=run.id, observe=seen.append
+        ).run()
+        assert journal.run(run.id).outcome == outcome
+        assert journal.samples(run.id) == [e.sample for e in seen if isinstance(e, SampleTaken)]
+        told = [e for e in seen if not isinstance(e, SampleTaken)]
+        assert journal.events(run.id) == [(e.at, type(e).__name__, e.text) for e in told]
+    decisions = [event for event in told if isinstance(event, Decided)]
+    assert decisions[-1].action is Action.SWITCH
+    assert all(decision.reason for decision in decisions)
+    assert sum(isinstance(event, Acted) for event in told) == 1
+
+
+async def test_a_journal_that_breaks_does_not_stop_the_migration(tmp_path: Path) -> None:
+    class Full(Journal):
+        def record(self, run_id: int, event: Event) -> None:
+            raise JournalError("the disk is full")
+
+    seen: list[Event] = []
+    driver = FakeDriver(BUSY)
+    with Full(tmp_path / "journal.sqlite") as journal:
+        outcome = await Supervisor(
+            driver, Adaptive(), journal=journal, run_id=1, observe=seen.append
+        ).run()
+    assert outcome.fate is Fate.COMPLETED
+    notes = [event.text for event in seen if isinstance(event, Noted)]
+    assert notes == ["going on without the journal: the disk is full"]
+
+
+async def test_attaching_remembers_the_passes_that_the_journal_saw(tmp_path: Path) -> None:
+    class Watching(Precopy):
+        seen: tuple[int, ...] = ()
+
+    lengths: list[int] = []
+
+    class Spy:
+        name = "spy"
+        uses_postcopy = True
+
+        def decide(self, history: History) -> Decision:
+            lengths.append(len(history.passes))
+            return Decision(Action.SWITCH, "enough")
+
+    driver = FakeDriver(BUSY)
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        run = journal.begin(
+            guest="g", source="a", destination="b", policy="spy", driver={}, started_at=77.0
+        )
+        for sample in [s async for s in _until_second_pass(driver)]:
+            journal.record(run.id, SampleTaken(sample))
+        outcome = await Supervisor(
+            FakeDriver(BUSY), Spy(), journal=journal, run_id=run.id
+        ).run(attach=True)
+    assert lengths[0] == 1
+    assert outcome.started_at == 77.0
+
+
+async def _until_second_pass(driver: FakeDriver):  # type: ignore[no-untyped-def]
+    async for sample in driver.samples():
+        yield sample
+        if sample.pass_ended:
+            return
+
+
+guests = st.builds(
+    FakeGuest,
+    total_bytes=st.integers(50_000_000, 2_000_000_000),
+    hot_bytes=st.integers(0, 50_000_000),
+    write_rate=st.floats(0, 1e10),
+    bandwidth=st.floats(1e7, 1e10),
+)
+
+
+@given(guests, st.sampled_from(["immediate", "after-first-pass", "adaptive"]))
+async def test_every_guest_moves_by_every_policy_that_may_switch(
+    guest: FakeGuest, policy: str
+) -> None:
+    events: list[Event] = []
+    driver = FakeDriver(guest, poll_seconds=1.0)
+    outcome = await Supervisor(
+        driver, find(policy), observe=events.append, clock=driver.clock
+    ).run()
+    assert outcome.fate is Fate.COMPLETED
+    assert driver.calls.count("switch") <= 1
+    order = phases(events)
+    for before, after in zip(order, order[1:], strict=False):
+        assert after in before.reachable()

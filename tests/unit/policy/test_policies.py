@@ -1,0 +1,110 @@
+import pytest
+
+from postcopy.errors import UsageError
+from postcopy.migration import Action, Decision, History, Phase, Policy, Sample
+from postcopy.policy import POLICIES, Adaptive, AfterFirstPass, Immediate, Precopy, find
+
+BANDWIDTH = 100e6
+
+
+def history(*left_after_pass: int, downtime_limit: float = 0.3, then: float = 0.0) -> History:
+    """A guest of 500 MB whose passes ended with that much left; `then` s into the next pass."""
+    made = History(downtime_limit)
+    at, sent, to_send = 0.0, 0, 500_000_000
+    made.add(Sample(at=at, phase=Phase.PRECOPY, pass_number=1, remaining_bytes=to_send))
+    for number, left in enumerate(left_after_pass, start=2):
+        at, sent = at + to_send / BANDWIDTH, sent + to_send
+        to_send = left
+        made.add(
+            Sample(
+                at=at, phase=Phase.PRECOPY, pass_number=number, pass_ended_at=at,
+                remaining_bytes=left, transferred_bytes=sent,
+            )  # fmt: skip
+        )
+    if then:
+        made.add(
+            Sample(
+                at=at + then, phase=Phase.PRECOPY, pass_number=len(left_after_pass) + 1,
+                remaining_bytes=round(to_send - then * BANDWIDTH),
+            )  # fmt: skip
+        )
+    return made
+
+
+def action(policy: Policy, made: History) -> Action:
+    decision = policy.decide(made)
+    assert isinstance(decision, Decision)
+    assert decision.reason
+    return decision.action
+
+
+def test_precopy_never_switches() -> None:
+    assert action(Precopy(), history(*[90_000_000] * 50)) is Action.CONTINUE
+    assert not Precopy().uses_postcopy
+
+
+def test_precopy_gives_up_after_passes_in_a_row_without_progress() -> None:
+    policy = Precopy(give_up_after=2)
+    assert action(policy, history(90_000_000, 89_000_000)) is Action.CONTINUE
+    assert action(policy, history(90_000_000, 89_000_000, 90_000_000)) is Action.CANCEL
+    assert action(policy, history(90_000_000, 89_000_000, 60_000_000)) is Action.CONTINUE
+
+
+def test_immediate_switches_before_anything_is_sent() -> None:
+    assert action(Immediate(), history()) is Action.SWITCH
+
+
+def test_after_first_pass_waits_for_exactly_that() -> None:
+    assert action(AfterFirstPass(), history(then=1.0)) is Action.CONTINUE
+    assert action(AfterFirstPass(), history(90_000_000)) is Action.SWITCH
+
+
+def test_after_first_pass_switches_when_attached_later() -> None:
+    made = History(0.3)
+    made.add(Sample(at=0, phase=Phase.PRECOPY, pass_number=4))
+    assert action(AfterFirstPass(), made) is Action.SWITCH
+
+
+def test_adaptive_goes_on_while_passes_shrink() -> None:
+    assert action(Adaptive(), history(200_000_000)) is Action.CONTINUE
+    assert action(Adaptive(), history(200_000_000, 100_000_000)) is Action.CONTINUE
+
+
+def test_adaptive_switches_when_they_do_not() -> None:
+    assert action(Adaptive(), history(90_000_000, 90_000_000)) is Action.SWITCH
+    assert action(Adaptive(), history(90_000_000, 120_000_000)) is Action.SWITCH
+
+
+def test_adaptive_switches_at_a_pass_end_and_never_in_the_middle() -> None:
+    assert action(Adaptive(), history(90_000_000, 90_000_000, then=0.2)) is Action.CONTINUE
+
+
+def test_adaptive_leaves_the_end_to_precopy_when_what_is_left_fits() -> None:
+    assert action(Adaptive(), history(29_000_000)) is Action.CONTINUE
+    made = history(29_000_000, 29_000_000)
+    assert action(Adaptive(), made) is Action.CONTINUE
+    assert "by itself" in Adaptive().decide(made).reason
+    assert action(Adaptive(), history(29_000_000, 29_000_000, downtime_limit=0.1)) is Action.SWITCH
+
+
+def test_adaptive_does_not_wait_for_ever_for_small_steps() -> None:
+    lefts = [round(400_000_000 * 0.88**n) for n in range(12)]
+    assert lefts[-1] > 0.3 * BANDWIDTH
+    assert action(Adaptive(), history(*lefts[:-1])) is Action.CONTINUE
+    assert action(Adaptive(), history(*lefts)) is Action.SWITCH
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_each_is_found_by_its_name(name: str) -> None:
+    assert find(name).name == name
+
+
+def test_an_unknown_one_is_refused_with_a_list() -> None:
+    with pytest.raises(UsageError, match="no policy 'sometimes'") as caught:
+        find("sometimes")
+    assert "adaptive" in caught.value.hint
+
+
+def test_bandwidth_is_that_of_the_last_pass() -> None:
+    assert history(90_000_000, 80_000_000).bandwidth == pytest.approx(BANDWIDTH)
+    assert history(90_000_000).bandwidth == pytest.approx(BANDWIDTH)
