@@ -1,15 +1,24 @@
-"""Sees a supervisor through the world around it: interrupts and requests from other processes."""
+"""One migration from end to end, in the world around it.
+
+`carry_out` is what commands call: it supervises, answers interrupts and the requests of other
+processes, and settles what is left over at the end, whatever happened.
+"""
 
 import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 from postcopy.errors import PostcopyError, RefusedError
+from postcopy.migration.decision import Policy
+from postcopy.migration.driver import Driver
+from postcopy.migration.event import Event
+from postcopy.migration.journal import Journal, Run
 from postcopy.migration.outcome import Outcome
 from postcopy.migration.supervisor import Supervisor
 
-__all__ = ["CANCEL_SIGNAL", "SWITCH_SIGNAL", "conduct"]
+__all__ = ["CANCEL_SIGNAL", "SWITCH_SIGNAL", "Move", "carry_out"]
 
 CANCEL_SIGNAL = signal.SIGUSR1
 """Sent to a supervising process by one that wants the migration called off."""
@@ -17,18 +26,74 @@ SWITCH_SIGNAL = signal.SIGUSR2
 """Sent to a supervising process by one that wants post-copy now."""
 
 
-async def conduct(
-    supervisor: Supervisor,
+class Move(Protocol):
+    """A migration that is ready to be driven: both ends are there."""
+
+    @property
+    def source(self) -> str:
+        """The name of the host that the guest leaves."""
+        ...
+
+    @property
+    def destination(self) -> str:
+        """The name of the host that it goes to."""
+        ...
+
+    @property
+    def driver(self) -> Driver:
+        """What moves it."""
+        ...
+
+    def record(self) -> dict[str, Any]:
+        """Return what a later process needs to make this move again, as plain JSON values."""
+        ...
+
+    async def settle(self) -> None:
+        """Let go of everything, and end what is surely no longer needed."""
+        ...
+
+
+async def carry_out(
+    move: Move,
+    policy: Policy,
+    journal: Journal,
+    run: Run,
     *,
+    downtime_limit: float = 0.3,
     attach: bool = False,
+    request: Callable[[Supervisor], None] | None = None,
+    observe: Callable[[Event], None] = lambda event: None,
     complain: Callable[[PostcopyError], None] = lambda error: None,
 ) -> Outcome:
-    """Run a supervisor to the migration's end.
+    """Drive a migration, or attach to it, until its end.
 
-    An interrupt calls the migration off while that is safe, and the guest stays where it is; from
-    post-copy on the migration is left to go on by itself. Either way `asyncio.CancelledError`
-    reaches the caller. A request by signal that cannot be met goes to `complain`.
+    :param run: the journal's entry for it.
+    :param downtime_limit: how long the guest may stand still at a pre-copy switchover, in seconds.
+    :param request: what to ask of the supervisor before it begins.
+    :param complain: told of a request by signal that could not be met.
+    :raises asyncio.CancelledError: when interrupted. While that is safe the migration is called
+        off and the guest stays where it is; from post-copy on it is left to go on by itself.
     """
+    supervisor = Supervisor(
+        move.driver,
+        policy,
+        downtime_limit=downtime_limit,
+        journal=journal,
+        run_id=run.id,
+        observe=observe,
+    )
+    if request is not None:
+        request(supervisor)
+    try:
+        return await _conduct(supervisor, attach, complain)
+    finally:
+        # Also on an interrupt: a destination that waits in vain must not be left behind.
+        await asyncio.shield(move.settle())
+
+
+async def _conduct(
+    supervisor: Supervisor, attach: bool, complain: Callable[[PostcopyError], None]
+) -> Outcome:
     task = asyncio.create_task(supervisor.run(attach=attach))
     with _requests(supervisor, complain):
         try:

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from postcopy.errors import JournalError, NotFoundError
 from postcopy.migration.event import Event, SampleTaken
@@ -99,7 +99,7 @@ class Journal:
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._migrate()
 
-    def __enter__(self) -> "Journal":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

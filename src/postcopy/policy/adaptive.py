@@ -4,6 +4,7 @@ A guest that lets pre-copy converge is spared post-copy altogether; one that doe
 at the moment when the least is outstanding, right after a pass.
 """
 
+import math
 from dataclasses import dataclass
 
 from postcopy.migration.decision import Action, Decision, History
@@ -16,13 +17,12 @@ __all__ = ["Adaptive"]
 class Adaptive:
     """Judge each pass by the one before.
 
-    :param min_shrink: the part by which a pass must be smaller than the one before it.
-    :param max_passes: switch after this many, however well they shrink: each costs time, and
-        passes that shrink for ever without reaching the limit converge to something above it.
+    :param passes_ahead: go on only if at the present pace the limit is reached within this many
+        more passes. A hot set that is rewritten whole in every pass shrinks by noise alone, and
+        each such pass costs time and saves none.
     """
 
-    min_shrink: float = 0.1
-    max_passes: int = 12
+    passes_ahead: int = 4
     name: str = "adaptive"
     uses_postcopy: bool = True
 
@@ -31,27 +31,29 @@ class Adaptive:
         latest = history.latest
         if latest is None or not latest.pass_ended:
             return Decision(Action.CONTINUE, "a pass is under way")
-        ended, left = len(history.passes), latest.remaining_bytes
-        if self._fits(history, left):
+        left, limit = latest.remaining_bytes, history.bandwidth * history.downtime_limit
+        if left <= limit:
             return Decision(
                 Action.CONTINUE,
                 f"the {format_bytes(left)} left fit into a stop of"
                 f" {format_seconds(history.downtime_limit)}: pre-copy ends by itself",
             )
-        if ended >= self.max_passes:
-            return Decision(Action.SWITCH, f"{ended} passes have not reached the downtime limit")
-        if ended == 1:
+        if len(history.passes) == 1:
             return Decision(
                 Action.CONTINUE,
-                f"{format_bytes(left)} were dirtied during the first pass; the next one shows"
-                " whether that shrinks",
+                f"{format_bytes(left)} are left after the first pass; the next one shows whether"
+                " that shrinks",
             )
         before = history.passes[-2].remaining_bytes
-        shrink = 1 - left / before if before else 0.0
         passes = f"{format_bytes(before)} -> {format_bytes(left)}"
-        if shrink >= self.min_shrink:
-            return Decision(Action.CONTINUE, f"passes shrink: {passes}")
-        return Decision(Action.SWITCH, f"passes do not shrink: {passes}")
-
-    def _fits(self, history: History, left: int) -> bool:
-        return left <= history.bandwidth * history.downtime_limit
+        if left >= before:
+            return Decision(Action.SWITCH, f"passes do not shrink: {passes}")
+        if limit <= 0:
+            return Decision(Action.SWITCH, "nothing is being sent")
+        ahead = math.ceil(math.log(limit / left) / math.log(left / before))
+        if ahead > self.passes_ahead:
+            return Decision(
+                Action.SWITCH,
+                f"passes shrink too slowly: {passes}, and at this pace {ahead} more to go",
+            )
+        return Decision(Action.CONTINUE, f"passes shrink: {passes}, about {ahead} more to go")

@@ -1,5 +1,6 @@
 """What two QEMUs can both do, asked of both and never guessed from versions."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -63,7 +64,7 @@ async def arm(
     :raises RefusedError: when a side lacks or rejects one that is needed.
     """
     sides = (destination, source)  # the destination first: it is the one with most to object
-    offers = {side: await offered(side) for side in sides}
+    offers = dict(zip(sides, await asyncio.gather(*map(offered, sides)), strict=True))
     for side, offer in offers.items():
         for name in needed:
             if name not in offer:

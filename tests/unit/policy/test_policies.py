@@ -87,11 +87,16 @@ def test_adaptive_leaves_the_end_to_precopy_when_what_is_left_fits() -> None:
     assert action(Adaptive(), history(29_000_000, 29_000_000, downtime_limit=0.1)) is Action.SWITCH
 
 
-def test_adaptive_does_not_wait_for_ever_for_small_steps() -> None:
-    lefts = [round(400_000_000 * 0.88**n) for n in range(12)]
-    assert lefts[-1] > 0.3 * BANDWIDTH
-    assert action(Adaptive(), history(*lefts[:-1])) is Action.CONTINUE
-    assert action(Adaptive(), history(*lefts)) is Action.SWITCH
+def test_adaptive_is_not_fooled_by_noise() -> None:
+    assert action(Adaptive(), history(104_000_000, 92_600_000)) is Action.SWITCH
+    assert "too slowly" in Adaptive().decide(history(104_000_000, 92_600_000)).reason
+
+
+def test_adaptive_waits_as_many_passes_as_it_says() -> None:
+    # Halving each time, 400 MB are 4 passes from 30 MB, and 500 MB are 5.
+    assert action(Adaptive(), history(800_000_000, 400_000_000)) is Action.CONTINUE
+    assert action(Adaptive(), history(1_000_000_000, 500_000_000)) is Action.SWITCH
+    assert action(Adaptive(passes_ahead=5), history(1_000_000_000, 500_000_000)) is Action.CONTINUE
 
 
 @pytest.mark.parametrize("name", POLICIES)

@@ -1,0 +1,134 @@
+"""``postcopy attach``, ``switch``, ``cancel``: commands about a migration that is under way."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from signal import Signals
+
+import click
+
+from postcopy import policy as policies
+from postcopy.cli import moves, session
+from postcopy.cli.output import format_option, runs_async
+from postcopy.errors import NotFoundError, OutcomeUnknownError, RefusedError
+from postcopy.migration.conduct import CANCEL_SIGNAL, SWITCH_SIGNAL
+from postcopy.migration.journal import Journal, Run
+from postcopy.migration.outcome import Fate, Outcome
+from postcopy.migration.phase import Phase
+from postcopy.migration.supervisor import Supervisor
+
+__all__ = ["attach", "cancel", "switch"]
+
+_ANSWER_SECONDS = 15.0
+
+
+@click.command()
+@click.argument("guest")
+@format_option
+@runs_async
+async def attach(guest: str, format_: str) -> None:
+    """Pick up the running migration of GUEST, by the policy it was started with."""
+    with session.claimed(guest), session.open_journal() as journal:
+        run = _unfinished(journal, guest)
+        session.conclude(run, await _watch(journal, run, format_), format_)
+
+
+@click.command()
+@click.argument("guest")
+@format_option
+@runs_async
+async def switch(guest: str, format_: str) -> None:
+    """Switch the running migration of GUEST to post-copy now, whatever its policy says."""
+    pid = session.supervisor_of(guest)
+    with session.open_journal() as journal:
+        if pid is not None:
+            run = _unfinished(journal, guest)
+            await _ask(pid, SWITCH_SIGNAL, journal, run, lambda phase: phase is not Phase.PRECOPY)
+            click.echo(f"guest {guest!r} goes on in post-copy")
+            return
+        with session.claimed(guest):
+            run = _unfinished(journal, guest)
+            outcome = await _watch(journal, run, format_, Supervisor.ask_to_switch)
+            session.conclude(run, outcome, format_)
+
+
+@click.command()
+@click.argument("guest")
+@format_option
+@runs_async
+async def cancel(guest: str, format_: str) -> None:
+    """Call the migration of GUEST off; the guest goes on where it was.
+
+    Refused once in post-copy, where it would destroy the guest.
+    """
+    pid = session.supervisor_of(guest)
+    with session.open_journal() as journal:
+        run = _unfinished(journal, guest)
+        if _phase(journal, run).spread:
+            raise RefusedError(
+                f"guest {guest!r} is in post-copy: its memory is on both hosts, and calling the"
+                " migration off now would destroy it",
+                hint=f"let it finish: postcopy attach {guest}",
+            )
+        if pid is not None:
+            await _ask(pid, CANCEL_SIGNAL, journal, run, lambda phase: phase is Phase.CANCELLED)
+        else:
+            with session.claimed(guest):
+                outcome = await _watch(journal, run, format_, Supervisor.ask_to_cancel)
+                if outcome.fate is not Fate.CANCELLED:
+                    session.conclude(run, outcome, format_)
+    click.echo(f"cancelled; guest {guest!r} goes on at {run.source}")
+
+
+async def _watch(
+    journal: Journal,
+    run: Run,
+    format_: str,
+    request: Callable[[Supervisor], None] | None = None,
+) -> Outcome:
+    return await session.watch(
+        moves.resume(run.driver, run.guest),
+        policies.find(run.policy),
+        journal,
+        run,
+        downtime_limit=run.driver["options"]["downtime_limit"],
+        attach=True,
+        format_=format_,
+        request=request,
+    )
+
+
+async def _ask(
+    pid: int, request: Signals, journal: Journal, run: Run, done: Callable[[Phase], bool]
+) -> None:
+    """Have the supervising process do it, and wait until the journal shows that it did."""
+    os.kill(pid, request)
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            while not done(_phase(journal, run)):
+                await asyncio.sleep(0.05)  # noqa: ASYNC110 - another process, no event to await
+    except TimeoutError:
+        raise OutcomeUnknownError(
+            f"process {pid}, which supervises guest {run.guest!r}, has not done it within"
+            f" {_ANSWER_SECONDS:.0f} s",
+            hint=f"what it is doing: postcopy history --run {run.id}",
+        ) from None
+
+
+def _phase(journal: Journal, run: Run) -> Phase:
+    samples = journal.samples(run.id)
+    return samples[-1].phase if samples else Phase.SETUP
+
+
+def _unfinished(journal: Journal, guest: str) -> Run:
+    """Return the guest's last run, if its end is not on record."""
+    for run in journal.runs(guest, limit=1):
+        if run.outcome is None or run.outcome.fate not in _ENDED:
+            return run
+    raise NotFoundError(
+        f"no migration of guest {guest!r} is under way",
+        hint=f"what was: postcopy history {guest}",
+    )
+
+
+_ENDED = frozenset({Fate.COMPLETED, Fate.FAILED, Fate.CANCELLED})

@@ -1,0 +1,84 @@
+"""``postcopy demo``."""
+
+import click
+
+from postcopy import demo as demonstration
+from postcopy.cli import session
+from postcopy.cli.display import display_for
+from postcopy.cli.lab import progress
+from postcopy.cli.output import format_option, print_data, print_table, runs_async
+from postcopy.demo import Attempt, DemoResult
+from postcopy.lab.lab import Lab
+from postcopy.lab.status import LabState
+from postcopy.units import format_bytes, format_seconds
+
+__all__ = ["demo"]
+
+
+@click.command()
+@click.option("--lab", "name", default="default", show_default=True, help="The lab to play in.")
+@click.option("--keep", is_flag=True, help="Leave the lab up, also if this command brought it up.")
+@format_option
+@runs_async
+async def demo(name: str, keep: bool, format_: str) -> int:
+    """Move a guest that rewrites its memory faster than the link carries it.
+
+    Shows pre-copy failing to end, moves the guest by post-copy, proves that its memory is intact,
+    and leaves a page with the timelines. Needs root. Exit code 0 only if all of that went well.
+    """
+    lab = Lab(name)
+    with progress() as stage, session.open_journal() as journal:
+        was_up = (await lab.status()).state is LabState.UP
+        await lab.up(progress=stage)
+        try:
+            result = await demonstration.run(
+                lab,
+                journal,
+                stage=stage,
+                watch=lambda guest, destination: display_for(guest, destination, format_),
+            )
+        finally:
+            if not (was_up or keep):
+                await lab.down(progress=stage)
+    print_data(result.to_dict(), format_, lambda: _print(result))
+    return 0 if result.succeeded else 1
+
+
+def _print(result: DemoResult) -> None:
+    attempts = (result.precopy, result.postcopy)
+    rows = [
+        (label, *(tell(attempt) for attempt in attempts)) for label, tell in _ROWS.items()
+    ]
+    print_table(("", "pre-copy", "post-copy"), rows)
+    if result.succeeded:
+        click.secho("The guest has moved, and its memory is intact.", fg="green", bold=True)
+    else:
+        click.secho("The guest has not moved intact.", fg="red", bold=True)
+    click.echo(f"Timelines: {result.report}")
+
+
+def _memory(attempt: Attempt) -> str:
+    if attempt.intact:
+        return f"intact: {attempt.verdict.pages_checked} pages checked"
+    return (
+        f"{attempt.verdict.pages_wrong} of {attempt.verdict.pages_checked} pages wrong"
+        + (", rebooted" if attempt.observation.rebooted else "")
+        + (", panicked" if attempt.observation.panicked else "")
+    )
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else format_seconds(value)
+
+
+_ROWS = {
+    "outcome": lambda attempt: str(attempt.outcome.fate),
+    "total time": lambda attempt: format_seconds(attempt.outcome.total_seconds),
+    "x the wire's limit": lambda attempt: f"{attempt.limit_ratio:.2f}",
+    "downtime (QEMU)": lambda attempt: _seconds(attempt.outcome.figures.downtime_seconds),
+    "longest freeze": lambda attempt: _seconds(attempt.observation.longest_freeze_seconds),
+    "guest-seconds lost": lambda attempt: _seconds(attempt.observation.guest_seconds_lost),
+    "sent": lambda attempt: format_bytes(attempt.samples[-1].transferred_bytes),
+    "passes": lambda attempt: str(attempt.samples[-1].pass_number),
+    "memory": _memory,
+}

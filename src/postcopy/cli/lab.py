@@ -1,0 +1,216 @@
+"""``postcopy lab``: real hosts on one machine."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from postcopy.cli.output import format_option, print_data, print_table, runs_async
+from postcopy.errors import MigrationError, UsageError
+from postcopy.lab import names
+from postcopy.lab.guest import LabGuest
+from postcopy.lab.lab import Lab
+from postcopy.lab.machine import ACCELERATORS, GuestSpec
+from postcopy.lab.status import LabState
+from postcopy.lab.workload import Workload
+from postcopy.units import format_rate, parse_rate
+
+__all__ = ["lab"]
+
+name_option = click.option(
+    "--lab", "name", default=names.DEFAULT_LAB, show_default=True, help="The lab's name."
+)
+
+
+@click.group()
+def lab() -> None:
+    """Two real hosts on this machine, with a link between them that can be shaped and cut.
+
+    All of it needs root. What is up stays up until `postcopy lab down`.
+    """
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Show stages as they come, with the time each began, on stderr."""
+    started = time.monotonic()
+
+    def show(stage: str) -> None:
+        click.echo(f"[{time.monotonic() - started:6.1f} s] {stage}", err=True)
+
+    yield show
+
+
+@lab.command()
+@name_option
+@click.option("--rate", metavar="RATE", help="Of the data link: 1gbit (a new lab's default).")
+@click.option("--release", metavar="NAME", help="The Debian that the hosts are made of: trixie.")
+@click.option("--kvm", is_flag=True, help="Give the hosts this machine's /dev/kvm.")
+@runs_async
+async def up(name: str, rate: str | None, release: str | None, kvm: bool) -> None:
+    """Bring the lab up; the first time this builds its Debian, in about a minute."""
+    bytes_per_second = parse_rate(rate) if rate else None
+    with progress() as show:
+        await Lab(name).up(rate=bytes_per_second, release=release, kvm=kvm, progress=show)
+
+
+@lab.command()
+@name_option
+@click.option("--all", "every", is_flag=True, help="Every lab on this machine.")
+@runs_async
+async def down(name: str, every: bool) -> None:
+    """Take the lab away, guests and all; the cached Debian stays."""
+    labs = Lab.list() if every else [Lab(name)]
+    with progress() as show:
+        for one in labs:
+            await one.down(progress=show)
+
+
+@lab.command()
+@name_option
+@format_option
+@runs_async
+async def status(name: str, format_: str) -> None:
+    """Say how the lab is: hosts, link, guests. Exit code 0 when it is up, 1 when not."""
+    data = await _status(Lab(name))
+
+    def table() -> None:
+        rows: list[tuple[str, object]] = [("lab", f"{name}: {data['state']}")]
+        if data["release"]:
+            rows.append(("release", data["release"]))
+        if link := data["link"]:
+            rate = format_rate(link["rate"]) if link["rate"] else "not limited"
+            rows.append(("data link", f"{link['state']}, {rate}"))
+        rows += [
+            (f"host {host['name']}", f"process {host['pid']}, data {host['data_address']},"
+             f" control {host['control_address']}{'' if host['alive'] else ', dead'}")
+            for host in data["hosts"]
+        ]
+        rows += [
+            (f"guest {guest['name']}", f"{guest['host'] or 'nowhere'}: {guest['states']}")
+            for guest in data["guests"]
+        ]
+        print_table(("", ""), rows)
+
+    print_data(data, format_, table)
+    if data["state"] != LabState.UP:
+        raise click.exceptions.Exit(1)
+
+
+async def _status(one: Lab) -> dict[str, Any]:
+    found = await one.status()
+    data: dict[str, Any] = {**asdict(found), "guests": []}
+    if found.state is LabState.UP:
+        for guest_name in LabGuest.names(one):
+            guest = LabGuest.load(one, guest_name)
+            states = await guest.look()
+            running = [host for host, state in states.items() if state.run_state == "running"]
+            data["guests"].append(
+                {
+                    "name": guest_name,
+                    "host": running[0] if running else None,
+                    "states": {host: state.run_state for host, state in states.items()},
+                    "workload": asdict(guest.spec.workload),
+                }
+            )
+    return data
+
+
+@lab.command("exec", context_settings={"ignore_unknown_options": True})
+@name_option
+@click.option("--timeout", type=float, metavar="SECONDS", help="End the command after this long.")
+@click.argument("host")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@runs_async
+async def exec_(name: str, timeout: float | None, host: str, command: tuple[str, ...]) -> int:
+    """Run COMMAND inside HOST and exit with its code."""
+    done = await Lab(name).host(host).run(*command, timeout=timeout, check=False)
+    click.echo(done.stdout, nl=False)
+    click.echo(done.stderr, nl=False, err=True)
+    raise click.exceptions.Exit(done.returncode)
+
+
+@lab.command()
+@name_option
+@click.option("--rate", metavar="RATE", help="Limit both directions: 100mbit, 1gbit.")
+@click.option("--down", "action", flag_value="down", help="Take the link down: no carrier.")
+@click.option("--up", "action", flag_value="up", help="Undo --down and --drop.")
+@click.option("--drop", "action", flag_value="drop", help="Lose every packet without a word.")
+@click.option("--reset", "action", flag_value="reset", help="Break the connections on it, now.")
+@format_option
+@runs_async
+async def link(name: str, rate: str | None, action: str | None, format_: str) -> None:
+    """Shape the data link between the hosts, cut it, mend it; without options, say how it is.
+
+    The control link to this machine is not touched.
+    """
+    data_link = Lab(name).link()
+    if rate is not None:
+        await data_link.set_rate(parse_rate(rate))
+    if action is not None:
+        await getattr(data_link, action)()
+    now = await data_link.status()
+    shown = format_rate(now.rate) if now.rate else "not limited"
+    print_data(asdict(now), format_, lambda: click.echo(f"data link: {now.state}, {shown}"))
+
+
+@lab.command()
+@click.argument("guest_name", metavar="NAME")
+@name_option
+@click.option("--host", default=names.HOSTS[0], show_default=True, help="Where to start it.")
+@click.option("--cold", default=256, show_default=True, metavar="MIB", help="Memory written once.")
+@click.option("--hot", default=64, show_default=True, metavar="MIB", help="Memory rewritten.")
+@click.option("--rate", default=0, metavar="PAGES", help="Writes a second; 0 is flat out.")
+@click.option("--pattern", default="random", show_default=True,
+              help="random, sequential, or bursts:PERCENT:MILLISECONDS.")
+@click.option("--seed", default=1, show_default=True, help="Of what the pages hold.")
+@click.option("--accelerator", default="tcg", show_default=True, type=click.Choice(ACCELERATORS))
+@click.option("--verify", is_flag=True, help="Have it check every page of its memory.")
+@click.option("--stop", is_flag=True, help="End it.")
+@format_option
+@runs_async
+async def guest(
+    guest_name: str, name: str, host: str, cold: int, hot: int, rate: int, pattern: str, seed: int,
+    accelerator: str, verify: bool, stop: bool, format_: str,
+) -> None:
+    """Start the guest NAME, have it verify its memory, or stop it.
+
+    Its only process, the witness, rewrites its hot memory, knows what every page must hold, and
+    says every 20 ms that it lives.
+    """
+    if verify and stop:
+        raise UsageError("--verify and --stop exclude each other", hint="verify first, then stop")
+    one = Lab(name)
+    if verify:
+        await _verify(LabGuest.load(one, guest_name), format_)
+    elif stop:
+        await LabGuest.load(one, guest_name).stop()
+    else:
+        one.host(host)  # an unknown host, before anything is started
+        workload = Workload(cold_mib=cold, hot_mib=hot, rate=rate, pattern=pattern, seed=seed)
+        spec = GuestSpec(name=guest_name, workload=workload, accelerator=accelerator)
+        await LabGuest.start(one, spec, host)
+        data = {**asdict(spec), "host": host}
+        print_data(data, format_, lambda: click.echo(f"guest {guest_name} runs on {host}"))
+
+
+async def _verify(one: LabGuest, format_: str) -> None:
+    verdict = await one.verify()
+    data = asdict(verdict)
+    wrong = verdict.pages_wrong
+    print_data(
+        data,
+        format_,
+        lambda: click.echo(
+            f"guest {one.spec.name}: {verdict.pages_checked} pages checked, {wrong} wrong"
+        ),
+    )
+    if wrong:
+        raise MigrationError(
+            f"{wrong} of {verdict.pages_checked} pages of guest {one.spec.name!r} are wrong",
+            hint="its memory was corrupted: which QEMU moved it? see postcopy history",
+        )

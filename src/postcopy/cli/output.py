@@ -1,0 +1,59 @@
+"""How results are printed: a table for people, JSON and YAML for programs."""
+
+import asyncio
+import functools
+import json
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+__all__ = ["format_option", "print_data", "print_table", "runs_async"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FORMATS = ("table", "json", "yaml")
+
+format_option = click.option(
+    "-f",
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="How to print the result.",
+)
+
+
+def runs_async(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
+    """Run a coroutine function as a plain click command."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        return asyncio.run(function(*args, **kwargs))
+
+    return wrapper
+
+
+def print_data(data: Any, format_: str, table: Callable[[], None]) -> None:
+    """Print `data` in the chosen format; `table` prints it for people."""
+    if format_ == "json":
+        click.echo(json.dumps(data, indent=2, default=str))
+    elif format_ == "yaml":
+        import yaml
+
+        click.echo(yaml.safe_dump(json.loads(json.dumps(data, default=str)), sort_keys=False))
+    else:
+        table()
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """Print rows as a table as wide as the terminal allows."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, title=title or None, title_justify="left", header_style="bold")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    Console(width=None if click.get_text_stream("stdout").isatty() else 160).print(table)

@@ -1,0 +1,115 @@
+"""What every command that watches a migration does: claim, record, show, settle, report."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from postcopy.cli.display import display_for
+from postcopy.cli.output import print_data, print_table
+from postcopy.errors import MigrationError
+from postcopy.migration.claim import claim, holder
+from postcopy.migration.conduct import Move, carry_out
+from postcopy.migration.decision import Policy
+from postcopy.migration.journal import Journal, Run
+from postcopy.migration.outcome import Fate, Outcome
+from postcopy.migration.supervisor import Supervisor
+from postcopy.paths import state_dir
+from postcopy.units import format_bytes, format_seconds
+
+__all__ = ["claimed", "conclude", "open_journal", "supervisor_of", "watch"]
+
+
+def open_journal() -> Journal:
+    """Open the user's journal."""
+    return Journal(state_dir() / "journal.sqlite")
+
+
+@contextlib.contextmanager
+def claimed(guest: str) -> Iterator[None]:
+    """Hold the right to supervise a guest; refused when another process has it."""
+    with claim(state_dir() / "locks", guest):
+        yield
+
+
+def supervisor_of(guest: str) -> int | None:
+    """Return the number of the process that supervises a guest, or None."""
+    return holder(state_dir() / "locks", guest)
+
+
+async def watch(
+    move: Move,
+    policy: Policy,
+    journal: Journal,
+    run: Run,
+    *,
+    downtime_limit: float,
+    attach: bool,
+    format_: str,
+    request: Callable[[Supervisor], None] | None = None,
+) -> Outcome:
+    """Drive or follow a migration to its end, shown as it goes."""
+    with display_for(run.guest, run.destination, format_) as display:
+        return await carry_out(
+            move,
+            policy,
+            journal,
+            run,
+            downtime_limit=downtime_limit,
+            attach=attach,
+            request=request,
+            observe=display,
+            complain=lambda error: click.echo(f"note: {error.message}", err=True),
+        )
+
+
+def conclude(run: Run, outcome: Outcome, format_: str) -> None:
+    """Print how it ended.
+
+    :raises MigrationError: when the guest is not, all of it, at the destination.
+    """
+    data = {
+        "run": run.id,
+        "guest": run.guest,
+        "source": run.source,
+        "destination": run.destination,
+        "policy": run.policy,
+        **outcome.to_dict(),
+    }
+    print_data(data, format_, lambda: print_table(("", ""), _rows(run, outcome)))
+    if outcome.fate is Fate.COMPLETED:
+        return
+    pick_up = f"postcopy attach {run.guest}"
+    hints = {
+        Fate.INTERRUPTED: f"its memory is on both hosts: mend the link, then {pick_up}",
+        Fate.UNKNOWN: f"look at both hosts before doing anything else, then {pick_up}",
+        Fate.DETACHED: f"follow it: {pick_up}",
+    }
+    raise MigrationError(
+        f"guest {run.guest!r} was not moved to {run.destination}: {outcome.fate}"
+        + (f" ({outcome.error})" if outcome.error else ""),
+        hint=hints.get(outcome.fate, f"the guest goes on at {run.source}"),
+    )
+
+
+def _rows(run: Run, outcome: Outcome) -> list[tuple[str, Any]]:
+    figures = outcome.figures
+    rows: list[tuple[str, Any]] = [
+        ("run", run.id),
+        ("guest", f"{run.guest}: {run.source} -> {run.destination}"),
+        ("outcome", outcome.fate),
+        ("policy", run.policy),
+        ("total time", format_seconds(outcome.total_seconds)),
+    ]
+    if figures.downtime_seconds is not None:
+        rows.append(("downtime (QEMU)", format_seconds(figures.downtime_seconds)))
+    if figures.transferred_bytes is not None:
+        rows.append(("sent", format_bytes(figures.transferred_bytes)))
+    if figures.passes is not None:
+        rows.append(("passes", figures.passes))
+    if outcome.switch_latency_seconds is not None:
+        rows.append(("switched", f"{format_seconds(outcome.switch_latency_seconds)} after a pass"))
+    if figures.postcopy_requests is not None:
+        rows.append(("pages requested", figures.postcopy_requests))
+    return rows

@@ -1,0 +1,163 @@
+"""Linux system calls that the standard library has no name for.
+
+Constants carry their kernel names. Every call raises `OSError` with the kernel's error number and
+the path concerned, as the `os` module does. Needs nothing but the standard library, because the
+first process of a lab host uses it before there is anything else.
+"""
+
+import ctypes
+import functools
+import os
+import platform
+import struct
+
+__all__ = [
+    "CLONE_NEWIPC",
+    "CLONE_NEWNET",
+    "CLONE_NEWNS",
+    "CLONE_NEWPID",
+    "CLONE_NEWUTS",
+    "MNT_DETACH",
+    "MS_BIND",
+    "MS_NODEV",
+    "MS_NOEXEC",
+    "MS_NOSUID",
+    "MS_PRIVATE",
+    "MS_RDONLY",
+    "MS_REC",
+    "MS_SHARED",
+    "PR_SET_PDEATHSIG",
+    "bpf_constant_program",
+    "mount",
+    "pivot_root",
+    "set_parent_death_signal",
+    "setns",
+    "umount",
+    "unshare",
+]
+
+# include/uapi/linux/sched.h
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+# include/uapi/linux/mount.h
+MS_RDONLY = 1
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_BIND = 4096
+MS_REC = 16384
+MS_PRIVATE = 1 << 18
+MS_SHARED = 1 << 20
+
+# include/linux/fs.h
+MNT_DETACH = 2
+
+# include/uapi/linux/prctl.h
+PR_SET_PDEATHSIG = 1
+
+# include/uapi/linux/bpf.h
+BPF_PROG_LOAD = 5
+BPF_PROG_TYPE_SCHED_CLS = 3
+_BPF_MOV64_IMM_R0 = 0xB7
+_BPF_EXIT = 0x95
+
+_NR_BPF = {"x86_64": 321, "aarch64": 280, "ppc64le": 361, "riscv64": 280, "s390x": 351}
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, path: str | None = None) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path)
+    return result
+
+
+def _bytes(text: str | os.PathLike[str] | None) -> bytes | None:
+    return None if text is None else os.fsencode(text)
+
+
+def unshare(flags: int) -> None:
+    """Move the calling thread into new namespaces (unshare(2))."""
+    _check(_libc().unshare(ctypes.c_int(flags)))
+
+
+def setns(descriptor: int, kind: int) -> None:
+    """Move the calling thread into the namespace behind a descriptor (setns(2))."""
+    _check(_libc().setns(ctypes.c_int(descriptor), ctypes.c_int(kind)))
+
+
+def mount(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    kind: str | None = None,
+    flags: int = 0,
+    options: str | None = None,
+) -> None:
+    """Attach a file system, or change how one is attached (mount(2))."""
+    _check(
+        _libc().mount(
+            _bytes(source),
+            _bytes(target),
+            _bytes(kind),
+            ctypes.c_ulong(flags),
+            _bytes(options),
+        ),
+        os.fspath(target),
+    )
+
+
+def umount(target: str | os.PathLike[str], flags: int = 0) -> None:
+    """Detach a file system (umount2(2))."""
+    _check(_libc().umount2(_bytes(target), ctypes.c_int(flags)), os.fspath(target))
+
+
+def pivot_root(new_root: str | os.PathLike[str], put_old: str | os.PathLike[str]) -> None:
+    """Make another mount the root of this mount namespace (pivot_root(2))."""
+    _check(_libc().pivot_root(_bytes(new_root), _bytes(put_old)), os.fspath(new_root))
+
+
+def set_parent_death_signal(signal_number: int) -> None:
+    """Have the kernel send this process a signal when its parent ends (prctl(2))."""
+    _check(_libc().prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal_number), 0, 0, 0))
+
+
+def bpf_constant_program(value: int) -> int:
+    """Load a traffic-control program that answers `value` for every packet (bpf(2)).
+
+    :returns: a descriptor that the caller closes; what uses the program keeps it alive.
+    """
+    instructions = struct.pack("<BBhi", _BPF_MOV64_IMM_R0, 0, 0, value) + struct.pack(
+        "<BBhi", _BPF_EXIT, 0, 0, 0
+    )
+    code = ctypes.create_string_buffer(instructions, len(instructions))
+    licence = ctypes.create_string_buffer(b"Apache-2.0")
+    # union bpf_attr, the part of BPF_PROG_LOAD: type, count, code, licence; the rest is zero
+    attributes = ctypes.create_string_buffer(
+        struct.pack(
+            "<IIQQ",
+            BPF_PROG_TYPE_SCHED_CLS,
+            len(instructions) // 8,
+            ctypes.addressof(code),
+            ctypes.addressof(licence),
+        ),
+        48,
+    )
+    number = _NR_BPF.get(platform.machine())
+    if number is None:
+        raise NotImplementedError(f"bpf(2) is not known on {platform.machine()}")
+    return _check(
+        _libc().syscall(
+            ctypes.c_long(number),
+            ctypes.c_long(BPF_PROG_LOAD),
+            attributes,
+            ctypes.c_ulong(len(attributes)),
+        )
+    )

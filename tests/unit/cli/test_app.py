@@ -1,0 +1,164 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from postcopy.cli import app
+from postcopy.migration import Fate, Journal, Outcome, Phase, Sample
+from postcopy.migration.event import Decided, SampleTaken
+from postcopy.migration.decision import Action
+from postcopy.paths import state_dir
+
+
+def run(*arguments: str) -> int:
+    return app._run(list(arguments))
+
+
+@pytest.fixture
+def journal() -> Path:
+    """A journal with one run that ended and one that nobody saw the end of."""
+    path = state_dir() / "journal.sqlite"
+    with Journal(path) as made:
+        for guest, ended in (("web1", True), ("web2", False)):
+            started = made.begin(
+                guest=guest, source="alpha", destination="beta", policy="adaptive",
+                driver={"kind": "qemu"}, started_at=1000.0,
+            )  # fmt: skip
+            sample = Sample(at=1001.0, phase=Phase.POSTCOPY, total_bytes=10)
+            made.record(started.id, SampleTaken(sample))
+            made.record(started.id, Decided(1001.0, Action.SWITCH, "passes do not shrink"))
+            if ended:
+                outcome = Outcome(
+                    fate=Fate.COMPLETED, phase=Phase.COMPLETED, started_at=1000.0, ended_at=1004.5
+                )
+                made.end(started.id, outcome)
+    return path
+
+
+def test_help_lists_every_command_and_imports_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    out = capsys.readouterr().out
+    for command in app._COMMANDS:
+        assert f"\n  {command} " in out
+    heavy = "altair", "rich.console", "pyroute2", "qemu", "postcopy.lab", "yaml"
+    code = f"""
+import sys
+from postcopy.cli import app
+app._run(["--help"])
+print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize("command", app._COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, "--help") == 0
+    assert "Usage: postcopy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("nonsense",), 64, "nonsense"),
+        (("migrate",), 64, "GUEST"),
+        (("migrate", "g", "beta", "--policy", "sometimes"), 64, "no policy 'sometimes'"),
+        (("migrate", "g", "beta", "--bandwidth", "fast"), 64, "'fast' is not a rate"),
+        (("migrate", "g", "beta", "--downtime", "soon"), 64, "soon"),
+        (("migrate", "g", "beta", "--qmp", "/a"), 64, "go together"),
+        (("migrate", "g", "beta", "--qmp", "/a", "--dest-qmp", "/a", "--uri", "tcp:a:1"), 64,
+         "same QEMU"),
+        (("migrate", "g", "beta", "--qmp", "/a", "--dest-qmp", "/b", "--uri", "mail:a"), 64,
+         "'mail:a' is not a migration address"),
+        (("migrate", "g", "beta", "--qmp", "/nowhere", "--dest-qmp", "/b", "--uri", "tcp:a:1"), 69,
+         "/nowhere"),
+        (("migrate", "g", "beta", "--lab", "UPPER"), 64, "UPPER"),
+        (("history", "--run", "77"), 66, "no run 77"),
+        (("attach", "ghost"), 66, "no migration of guest 'ghost'"),
+        (("cancel", "ghost"), 66, "no migration of guest 'ghost'"),
+        (("report", "77"), 66, "no run 77"),
+        (("lab", "guest", "g", "--verify", "--stop"), 64, "exclude"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named_and_has_its_code(
+    arguments: tuple[str, ...], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == code
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_an_unwritable_journal_stops_the_command_before_anything_begins(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("POSTCOPY_STATE_DIR", str(tmp_path / "file" / "state"))
+    assert run("history") == 73
+    err = capsys.readouterr().err
+    assert "cannot open the journal" in err
+    assert "POSTCOPY_STATE_DIR" in err
+
+
+def test_history_lists_runs(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("history") == 0
+    out = capsys.readouterr().out
+    assert "web1" in out and "completed" in out and "4.50 s" in out
+    assert "not on record" in out
+
+    assert run("history", "web1", "-f", "json") == 0
+    [entry] = json.loads(capsys.readouterr().out)
+    assert entry["outcome"]["total_seconds"] == 4.5
+
+
+def test_history_tells_every_decision_with_its_reason(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("history", "--run", "1") == 0
+    assert "switch: passes do not shrink" in capsys.readouterr().out
+    assert run("history", "--run", "1", "-f", "yaml") == 0
+    assert "reason" not in (out := capsys.readouterr().out)
+    assert "passes do not shrink" in out
+
+
+def test_cancel_in_postcopy_is_refused(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("cancel", "web2") == 65
+    assert "would destroy it" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_surprise_is_confessed_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(*args: object, **kwargs: object) -> None:
+        raise ZeroDivisionError("surprise")
+
+    monkeypatch.setattr("postcopy.cli.session.open_journal", explode)
+    assert run("history") == 70
+    err = capsys.readouterr().err
+    assert "internal: ZeroDivisionError: surprise" in err
+    assert "Traceback" not in err
+    assert "Traceback" in (state_dir() / "crash.log").read_text()
+
+
+def test_a_reader_that_leaves_is_no_failure(journal: Path) -> None:
+    code = "from postcopy.cli import main; main(['history', '-f', 'json'])"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+
+
+def test_completion_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from postcopy.cli import main; main()"],
+        env={**os.environ, "_POSTCOPY_COMPLETE": "bash_complete", "COMP_WORDS": "postcopy mi",
+             "COMP_CWORD": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "migrate" in done.stdout

@@ -1,0 +1,55 @@
+import pytest
+
+from postcopy.cli.display import LiveDisplay, PlainDisplay, Silent, display_for, time_left
+from postcopy.migration import Action, Phase, Sample
+from postcopy.migration.event import Acted, Decided, Noted, PhaseChanged, SampleTaken
+
+SAMPLE = Sample(
+    at=1.0, phase=Phase.PRECOPY, pass_number=2, total_bytes=500_000_000,
+    remaining_bytes=118_000_000, bandwidth=118e6, dirty_rate=25e6,
+)  # fmt: skip
+EVENTS = (
+    SampleTaken(SAMPLE),
+    PhaseChanged(1.0, Phase.SETUP, Phase.PRECOPY),
+    Decided(1.0, Action.SWITCH, "passes do not shrink"),
+    Acted(1.0, Action.SWITCH, 0.004),
+    Noted(1.0, "something odd"),
+)
+
+
+def test_plain_lines_tell_what_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    with PlainDisplay("web1", "beta") as display:
+        for event in EVENTS:
+            display(event)
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert all("web1 -> beta: " in line for line in lines)
+    assert "precopy, pass 2, 118 MB left, 118 MB/s, 1.00 s to go" in lines[0]
+    assert "passes do not shrink" in lines[2]
+    assert "4.0 ms after the pass" in lines[3]
+    assert "note: something odd" in lines[4]
+
+
+def test_the_panel_shows_the_last_decision(capsys: pytest.CaptureFixture[str]) -> None:
+    with LiveDisplay("web[1]", "beta") as display:
+        for event in EVENTS:
+            display(event)
+    err = capsys.readouterr().err
+    for text in ("web[1] -> beta", "precopy", "118 MB left", "pass 2", "4.0 ms after the pass"):
+        assert text in err
+
+
+def test_programs_get_silence() -> None:
+    assert isinstance(display_for("g", "d", "json"), Silent)
+    assert isinstance(display_for("g", "d", "table"), PlainDisplay)
+
+
+@pytest.mark.parametrize(
+    ("phase", "bandwidth", "left"),
+    [(Phase.PRECOPY, 118e6, 1.0), (Phase.POSTCOPY, 59e6, 2.0), (Phase.PRECOPY, 0.0, None),
+     (Phase.COMPLETED, 118e6, None)],
+)  # fmt: skip
+def test_time_left(phase: Phase, bandwidth: float, left: float | None) -> None:
+    sample = Sample(at=0, phase=phase, remaining_bytes=118_000_000, bandwidth=bandwidth)
+    assert time_left(sample) == left
