@@ -12,7 +12,9 @@ __all__ = ["format_bytes", "format_rate", "format_seconds", "parse_rate"]
 
 _BITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9}
 _BYTES = {"bps": 1, "kbps": 10**3, "mbps": 10**6, "gbps": 10**9}
-_RATE = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,9})?)\s*(?P<unit>[a-z]+)", re.ASCII | re.IGNORECASE)
+_RATE = re.compile(
+    r"(?P<number>\d{1,9}(?:\.\d{1,9})?)\s*(?P<unit>[a-z]+)", re.ASCII | re.IGNORECASE
+)
 
 
 def parse_rate(text: str) -> int:

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,9 @@ def test_rates_are_tcs(text: str, bytes_per_second: int) -> None:
     assert parse_rate(text) == bytes_per_second
 
 
-@pytest.mark.parametrize("text", ["", "fast", "1000", "-1gbit", "1 parsec", "0mbit", "1gbitx", "²gbit"])
+@pytest.mark.parametrize(
+    "text", ["", "fast", "1000", "-1gbit", "1 parsec", "0mbit", "1gbitx", "²gbit"]
+)
 def test_nonsense_is_refused_by_name(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_rate(text)
@@ -25,10 +29,8 @@ def test_nonsense_is_refused_by_name(text: str) -> None:
 
 @given(st.text(max_size=20))
 def test_any_text_is_a_rate_or_an_error_of_ours(text: str) -> None:
-    try:
+    with contextlib.suppress(UsageError):
         assert parse_rate(text) >= 1
-    except UsageError:
-        pass
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def _run(arguments: list[str] | None) -> int:
         # The reader (head, less) has left: nothing more can be told, and that is no failure here.
         sys.stderr.close()
         return 0
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last resort: a person sees no traceback
         return _confess(error)
     return result if isinstance(result, int) else 0
 

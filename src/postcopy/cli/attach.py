@@ -105,8 +105,8 @@ async def _ask(
     os.kill(pid, request)
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
-            while not done(_phase(journal, run)):
-                await asyncio.sleep(0.05)  # noqa: ASYNC110 - another process, no event to await
+            while not done(_phase(journal, run)):  # noqa: ASYNC110 - another process does it
+                await asyncio.sleep(0.05)
     except TimeoutError:
         raise OutcomeUnknownError(
             f"process {pid}, which supervises guest {run.guest!r}, has not done it within"

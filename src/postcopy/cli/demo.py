@@ -46,9 +46,7 @@ async def demo(name: str, keep: bool, format_: str) -> int:
 
 def _print(result: DemoResult) -> None:
     attempts = (result.precopy, result.postcopy)
-    rows = [
-        (label, *(tell(attempt) for attempt in attempts)) for label, tell in _ROWS.items()
-    ]
+    rows = [(label, *(tell(attempt) for attempt in attempts)) for label, tell in _ROWS.items()]
     print_table(("", "pre-copy", "post-copy"), rows)
     if result.succeeded:
         click.secho("The guest has moved, and its memory is intact.", fg="green", bold=True)

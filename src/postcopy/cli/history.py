@@ -1,6 +1,6 @@
 """``postcopy history`` and ``report``."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -40,7 +40,7 @@ def _row(run: Run) -> tuple[object, ...]:
     ended = run.outcome
     return (
         run.id,
-        datetime.fromtimestamp(run.started_at).strftime("%Y-%m-%d %H:%M:%S"),
+        datetime.fromtimestamp(run.started_at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
         run.guest,
         run.source,
         run.destination,

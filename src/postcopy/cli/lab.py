@@ -1,6 +1,5 @@
 """``postcopy lab``: real hosts on one machine."""
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator
@@ -86,8 +85,13 @@ async def status(name: str, format_: str) -> None:
             rate = format_rate(link["rate"]) if link["rate"] else "not limited"
             rows.append(("data link", f"{link['state']}, {rate}"))
         rows += [
-            (f"host {host['name']}", f"process {host['pid']}, data {host['data_address']},"
-             f" control {host['control_address']}{'' if host['alive'] else ', dead'}")
+            (
+                f"host {host['name']}",
+                (
+                    f"process {host['pid']}, data {host['data_address']},"
+                    f" control {host['control_address']}{'' if host['alive'] else ', dead'}"
+                ),
+            )
             for host in data["hosts"]
         ]
         rows += [
@@ -122,13 +126,15 @@ async def _status(one: Lab) -> dict[str, Any]:
 
 @lab.command("exec", context_settings={"ignore_unknown_options": True})
 @name_option
-@click.option("--timeout", type=float, metavar="SECONDS", help="End the command after this long.")
+@click.option(
+    "--timeout", "seconds", type=float, metavar="SECONDS", help="End the command after this long."
+)
 @click.argument("host")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @runs_async
-async def exec_(name: str, timeout: float | None, host: str, command: tuple[str, ...]) -> int:
+async def exec_(name: str, seconds: float | None, host: str, command: tuple[str, ...]) -> int:
     """Run COMMAND inside HOST and exit with its code."""
-    done = await Lab(name).host(host).run(*command, timeout=timeout, check=False)
+    done = await Lab(name).host(host).run(*command, timeout=seconds, check=False)
     click.echo(done.stdout, nl=False)
     click.echo(done.stderr, nl=False, err=True)
     raise click.exceptions.Exit(done.returncode)
@@ -165,8 +171,12 @@ async def link(name: str, rate: str | None, action: str | None, format_: str) ->
 @click.option("--cold", default=256, show_default=True, metavar="MIB", help="Memory written once.")
 @click.option("--hot", default=64, show_default=True, metavar="MIB", help="Memory rewritten.")
 @click.option("--rate", default=0, metavar="PAGES", help="Writes a second; 0 is flat out.")
-@click.option("--pattern", default="random", show_default=True,
-              help="random, sequential, or bursts:PERCENT:MILLISECONDS.")
+@click.option(
+    "--pattern",
+    default="random",
+    show_default=True,
+    help="random, sequential, or bursts:PERCENT:MILLISECONDS.",
+)
 @click.option("--seed", default=1, show_default=True, help="Of what the pages hold.")
 @click.option("--accelerator", default="tcg", show_default=True, type=click.Choice(ACCELERATORS))
 @click.option("--verify", is_flag=True, help="Have it check every page of its memory.")
@@ -174,8 +184,18 @@ async def link(name: str, rate: str | None, action: str | None, format_: str) ->
 @format_option
 @runs_async
 async def guest(
-    guest_name: str, name: str, host: str, cold: int, hot: int, rate: int, pattern: str, seed: int,
-    accelerator: str, verify: bool, stop: bool, format_: str,
+    guest_name: str,
+    name: str,
+    host: str,
+    cold: int,
+    hot: int,
+    rate: int,
+    pattern: str,
+    seed: int,
+    accelerator: str,
+    verify: bool,
+    stop: bool,
+    format_: str,
 ) -> None:
     """Start the guest NAME, have it verify its memory, or stop it.
 

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -52,8 +53,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     """Print rows as a table as wide as the terminal allows."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*columns, title=title or None, title_justify="left", header_style="bold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    Console(width=None if click.get_text_stream("stdout").isatty() else 160).print(table)
+        # Text, because a plain string's brackets would be read as markup.
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)

@@ -6,6 +6,6 @@
 
 from postcopy.testing.clock import FakeClock
 from postcopy.testing.driver import FakeDriver, FakeGuest
-from postcopy.testing.qmp import QmpFault, ScriptedQmp
+from postcopy.testing.qmp import ScriptedError, ScriptedQmp
 
-__all__ = ["FakeDriver", "FakeGuest", "FakeClock", "ScriptedQmp", "QmpFault"]
+__all__ = ["FakeDriver", "FakeGuest", "FakeClock", "ScriptedQmp", "ScriptedError"]

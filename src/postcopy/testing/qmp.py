@@ -9,12 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["QmpFault", "ScriptedQmp"]
+__all__ = ["ScriptedError", "ScriptedQmp"]
 
 Reply = Callable[[dict[str, Any]], Any]
 
 
-class QmpFault(Exception):
+class ScriptedError(Exception):
     """Raised by a reply, or given as one: the server answers with an error."""
 
 
@@ -22,8 +22,8 @@ class ScriptedQmp:
     """Answers QMP commands as it was told to, one client at a time, as QEMU does.
 
     :param path: where to listen.
-    :param replies: for each command a value, a `QmpFault`, or a function from the arguments to a
-        value. A function may be a coroutine, to be slow. Unknown commands get an error.
+    :param replies: for each command a value, a `ScriptedError`, or a function from the arguments
+        to a value. A function may be a coroutine, to be slow. Unknown commands get an error.
     :param oob: whether to offer out-of-band execution.
 
     ::
@@ -104,7 +104,7 @@ class ScriptedQmp:
             self.arguments.append(arguments)
             try:
                 answer = {"return": await self._reply(command, arguments)}
-            except QmpFault as fault:
+            except ScriptedError as fault:
                 answer = {"error": {"class": "GenericError", "desc": str(fault)}}
         if "id" in message:
             answer["id"] = message["id"]
@@ -112,9 +112,9 @@ class ScriptedQmp:
 
     async def _reply(self, command: str, arguments: dict[str, Any]) -> Any:
         if command not in self.replies:
-            raise QmpFault(f"The command {command} has not been found")
+            raise ScriptedError(f"The command {command} has not been found")
         reply = self.replies[command]
-        if isinstance(reply, QmpFault):
+        if isinstance(reply, ScriptedError):
             raise reply
         if callable(reply):
             reply = reply(arguments)

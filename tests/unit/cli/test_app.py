@@ -8,8 +8,8 @@ import pytest
 
 from postcopy.cli import app
 from postcopy.migration import Fate, Journal, Outcome, Phase, Sample
-from postcopy.migration.event import Decided, SampleTaken
 from postcopy.migration.decision import Action
+from postcopy.migration.event import Decided, SampleTaken
 from postcopy.paths import state_dir
 
 
@@ -106,7 +106,9 @@ def test_an_unwritable_journal_stops_the_command_before_anything_begins(
 def test_history_lists_runs(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("history") == 0
     out = capsys.readouterr().out
-    assert "web1" in out and "completed" in out and "4.50 s" in out
+    assert "web1" in out
+    assert "completed" in out
+    assert "4.50 s" in out
     assert "not on record" in out
 
     assert run("history", "web1", "-f", "json") == 0
@@ -149,7 +151,8 @@ def test_a_reader_that_leaves_is_no_failure(journal: Path) -> None:
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     ) as process:  # fmt: skip
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         process.stdout.close()
         assert b"Traceback" not in process.stderr.read()
 

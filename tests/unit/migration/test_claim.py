@@ -21,7 +21,8 @@ def test_one_supervisor_a_guest_and_none_left_behind_by_a_killed_one(tmp_path: P
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
-        assert other.stdout is not None and other.stdout.readline() == b"held\n"
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
         assert holder(tmp_path, "web/1") == other.pid
         with pytest.raises(RefusedError, match=f"process {other.pid}"), claim(tmp_path, "web/1"):
             pass

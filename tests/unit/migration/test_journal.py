@@ -41,7 +41,7 @@ outcomes = st.builds(
 
 @given(st.lists(samples, max_size=5), outcomes)
 def test_what_goes_in_comes_out(taken: list[Sample], outcome: Outcome) -> None:
-    # Surrogates are no text that a hypervisor or SQLite could hold; hypothesis makes none by default.
+
     journal = Journal(Path(":memory:"))
     run_id = begin(journal)
     for sample in taken:

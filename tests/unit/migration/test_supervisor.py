@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -161,9 +162,9 @@ async def test_attaching_remembers_the_passes_that_the_journal_saw(tmp_path: Pat
         )
         for sample in [s async for s in _until_second_pass(driver)]:
             journal.record(run.id, SampleTaken(sample))
-        outcome = await Supervisor(
-            FakeDriver(BUSY), Spy(), journal=journal, run_id=run.id
-        ).run(attach=True)
+        outcome = await Supervisor(FakeDriver(BUSY), Spy(), journal=journal, run_id=run.id).run(
+            attach=True
+        )
     assert lengths[0] == 1
     assert outcome.started_at == 77.0
 
@@ -196,5 +197,5 @@ async def test_every_guest_moves_by_every_policy_that_may_switch(
     assert outcome.fate is Fate.COMPLETED
     assert driver.calls.count("switch") <= 1
     order = phases(events)
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in itertools.pairwise(order):
         assert after in before.reachable()

@@ -17,16 +17,22 @@ def history(*left_after_pass: int, downtime_limit: float = 0.3, then: float = 0.
         to_send = left
         made.add(
             Sample(
-                at=at, phase=Phase.PRECOPY, pass_number=number, pass_ended_at=at,
-                remaining_bytes=left, transferred_bytes=sent,
-            )  # fmt: skip
+                at=at,
+                phase=Phase.PRECOPY,
+                pass_number=number,
+                pass_ended_at=at,
+                remaining_bytes=left,
+                transferred_bytes=sent,
+            )
         )
     if then:
         made.add(
             Sample(
-                at=at + then, phase=Phase.PRECOPY, pass_number=len(left_after_pass) + 1,
+                at=at + then,
+                phase=Phase.PRECOPY,
+                pass_number=len(left_after_pass) + 1,
                 remaining_bytes=round(to_send - then * BANDWIDTH),
-            )  # fmt: skip
+            )
         )
     return made
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from postcopy.qemu import Endpoint, MigrationOptions, QemuDriver
-from postcopy.testing import QmpFault, ScriptedQmp
+from postcopy.testing import ScriptedError, ScriptedQmp
 
 CAPABILITIES = ("events", "postcopy-ram", "postcopy-preempt", "postcopy-blocktime", "multifd")
 
@@ -84,7 +84,7 @@ def refuses() -> Callable[[str, str], Callable[[dict[str, Any]], dict[str, Any]]
         def reply(arguments: dict[str, Any]) -> dict[str, Any]:
             for wanted in arguments["capabilities"]:
                 if wanted["capability"] == name and wanted["state"]:
-                    raise QmpFault(reason)
+                    raise ScriptedError(reason)
             return {}
 
         return reply

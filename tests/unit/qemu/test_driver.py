@@ -9,7 +9,7 @@ from postcopy.errors import OutcomeUnknownError, RefusedError, UnavailableError,
 from postcopy.migration import Fate, Phase, Sample, Supervisor
 from postcopy.policy import AfterFirstPass
 from postcopy.qemu import MigrationOptions, Monitor, QemuDriver
-from postcopy.testing import QmpFault, ScriptedQmp
+from postcopy.testing import ScriptedError, ScriptedQmp
 
 from .conftest import Pair, schema
 
@@ -69,7 +69,7 @@ async def test_a_destination_without_userfaultfd_is_refused_before_anything_move
         "postcopy-ram", "Postcopy is not supported"
     )
     driver = pair.driver()
-    with pytest.raises(RefusedError, match="beta.*Postcopy is not supported") as caught:
+    with pytest.raises(RefusedError, match=r"beta.*Postcopy is not supported") as caught:
         await driver.start()
     await driver.close()
     assert "userfaultfd" in caught.value.hint
@@ -250,7 +250,7 @@ async def test_a_record_leads_back(pair: Pair) -> None:
 
 
 async def test_a_missing_monitor_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="alpha at .*nowhere"):
+    with pytest.raises(UnavailableError, match=r"alpha at .*nowhere"):
         await Monitor(tmp_path / "nowhere", "alpha").connect()
 
 
@@ -267,7 +267,7 @@ async def test_an_answer_that_never_comes_leaves_the_outcome_unknown(pair: Pair)
     async def never(arguments: dict[str, Any]) -> None:
         await asyncio.sleep(60)
 
-    pair.source.replies["migrate-start-postcopy"] = lambda arguments: never(arguments)
+    pair.source.replies["migrate-start-postcopy"] = never
     monitor = Monitor(pair.source.path, "alpha")
     await monitor.connect()
     with pytest.raises(OutcomeUnknownError, match="migrate-start-postcopy"):
@@ -276,7 +276,7 @@ async def test_an_answer_that_never_comes_leaves_the_outcome_unknown(pair: Pair)
 
 
 async def test_a_refused_command_keeps_the_reason(pair: Pair) -> None:
-    pair.source.replies["migrate-start-postcopy"] = QmpFault("Enable postcopy before")
+    pair.source.replies["migrate-start-postcopy"] = ScriptedError("Enable postcopy before")
     driver = pair.driver()
     await driver.start()
     with pytest.raises(Exception, match="refused migrate-start-postcopy: Enable postcopy before"):
