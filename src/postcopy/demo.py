@@ -19,7 +19,8 @@ from postcopy.lab.guest import LabGuest
 from postcopy.lab.lab import Lab
 from postcopy.lab.machine import GuestSpec
 from postcopy.lab.move import LabMove
-from postcopy.lab.observer import Observation, Verdict
+from postcopy.lab.observer import Memory, Observation, memory_verdict
+from postcopy.lab.records import Verdict
 from postcopy.lab.workload import Workload
 from postcopy.migration.claim import claim
 from postcopy.migration.conduct import carry_out
@@ -67,12 +68,17 @@ class Attempt:
     rate: int
 
     @property
+    def last_known(self) -> Sample:
+        """The last sample with figures: QEMU has none for a migration that was cancelled."""
+        return next(sample for sample in reversed(self.samples) if sample.total_bytes)
+
+    @property
     def resident_bytes(self) -> int:
         """What holds content, and so must be sent at least once: what the first pass sent."""
         for sample in self.samples:
             if sample.pass_ended:
                 return sample.transferred_bytes
-        return self.samples[-1].transferred_bytes
+        return self.last_known.transferred_bytes
 
     @property
     def limit_ratio(self) -> float:
@@ -80,10 +86,17 @@ class Attempt:
         return self.outcome.total_seconds / (self.resident_bytes / self.rate)
 
     @property
+    def memory(self) -> Memory:
+        """What became of the guest's memory."""
+        return memory_verdict(self.observation, self.verdict)
+
+    @property
     def intact(self) -> bool:
         """Whether every page is as it must be, and the guest never stopped being the same."""
-        return not (
-            self.verdict.pages_wrong or self.observation.rebooted or self.observation.panicked
+        memory = self.memory
+        return (
+            not (memory["pages_wrong"] or memory["rebooted"] or memory["panicked"])
+            and self.observation.uptime_continuous
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,15 +110,10 @@ class Attempt:
             "downtime_seconds": self.outcome.figures.downtime_seconds,
             "longest_freeze_seconds": self.observation.longest_freeze_seconds,
             "guest_seconds_lost": self.observation.guest_seconds_lost,
-            "bytes": self.samples[-1].transferred_bytes,
-            "passes": self.samples[-1].pass_number,
+            "bytes": self.last_known.transferred_bytes,
+            "passes": self.last_known.pass_number,
             "switch_latency_seconds": self.outcome.switch_latency_seconds,
-            "memory": {
-                "pages_checked": self.verdict.pages_checked,
-                "pages_wrong": self.verdict.pages_wrong,
-                "rebooted": self.observation.rebooted,
-                "panicked": self.observation.panicked,
-            },
+            "memory": {**self.memory},
         }
 
     def report(self, journal: Journal) -> RunReport:
@@ -114,7 +122,7 @@ class Attempt:
             longest_freeze_seconds=self.observation.longest_freeze_seconds,
             guest_seconds_lost=self.observation.guest_seconds_lost,
             limit_ratio=self.limit_ratio,
-            **self.to_dict()["memory"],
+            **self.memory,
         )
         return RunReport.from_journal(
             journal, self.run.id, progress=self.observation.progress, guest=facts

@@ -10,6 +10,7 @@ from postcopy.cli.output import format_option, print_data, print_table, runs_asy
 from postcopy.demo import Attempt, DemoResult
 from postcopy.lab.lab import Lab
 from postcopy.lab.status import LabState
+from postcopy.migration.outcome import Fate
 from postcopy.units import format_bytes, format_seconds
 
 __all__ = ["demo"]
@@ -58,11 +59,18 @@ def _print(result: DemoResult) -> None:
 def _memory(attempt: Attempt) -> str:
     if attempt.intact:
         return f"intact: {attempt.verdict.pages_checked} pages checked"
+    memory = attempt.memory
     return (
-        f"{attempt.verdict.pages_wrong} of {attempt.verdict.pages_checked} pages wrong"
-        + (", rebooted" if attempt.observation.rebooted else "")
-        + (", panicked" if attempt.observation.panicked else "")
+        f"{memory['pages_wrong']} of {memory['pages_checked']} pages wrong"
+        + (", rebooted" if memory["rebooted"] else "")
+        + (", panicked" if memory["panicked"] else "")
     )
+
+
+def _ratio(attempt: Attempt) -> str:
+    # A migration that was given up would have taken longer still.
+    more = "" if attempt.outcome.fate is Fate.COMPLETED else "> "
+    return f"{more}{attempt.limit_ratio:.2f}"
 
 
 def _seconds(value: float | None) -> str:
@@ -72,11 +80,11 @@ def _seconds(value: float | None) -> str:
 _ROWS = {
     "outcome": lambda attempt: str(attempt.outcome.fate),
     "total time": lambda attempt: format_seconds(attempt.outcome.total_seconds),
-    "x the wire's limit": lambda attempt: f"{attempt.limit_ratio:.2f}",
+    "x the wire's limit": _ratio,
     "downtime (QEMU)": lambda attempt: _seconds(attempt.outcome.figures.downtime_seconds),
     "longest freeze": lambda attempt: _seconds(attempt.observation.longest_freeze_seconds),
     "guest-seconds lost": lambda attempt: _seconds(attempt.observation.guest_seconds_lost),
-    "sent": lambda attempt: format_bytes(attempt.samples[-1].transferred_bytes),
-    "passes": lambda attempt: str(attempt.samples[-1].pass_number),
+    "sent": lambda attempt: format_bytes(attempt.last_known.transferred_bytes),
+    "passes": lambda attempt: str(attempt.last_known.pass_number),
     "memory": _memory,
 }

@@ -213,7 +213,9 @@ async def guest(
         one.host(host)  # an unknown host, before anything is started
         workload = Workload(cold_mib=cold, hot_mib=hot, rate=rate, pattern=pattern, seed=seed)
         spec = GuestSpec(name=guest_name, workload=workload, accelerator=accelerator)
-        await LabGuest.start(one, spec, host)
+        with progress() as show:
+            show(f"booting guest {guest_name}, and letting it fill {cold + hot} MiB of memory")
+            await LabGuest.start(one, spec, host)
         data = {**asdict(spec), "host": host}
         print_data(data, format_, lambda: click.echo(f"guest {guest_name} runs on {host}"))
 

@@ -1,6 +1,7 @@
 """One supervisor a guest: a lock that dies with its holder."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -22,14 +23,9 @@ def claim(directory: Path, guest: str) -> Iterator[None]:
     :raises RefusedError: when another process holds it.
     """
     path = _path(directory, guest)
-    try:
+    with _explained(path):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise JournalError(
-            f"cannot make the lock {path}: {error.strerror}",
-            hint="make the directory writable, or point POSTCOPY_STATE_DIR at another one",
-        ) from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,11 +34,25 @@ def claim(directory: Path, guest: str) -> Iterator[None]:
                 f"guest {guest!r} is already being migrated by process {_pid(lock) or 'unknown'}",
                 hint=f"watch that one, or end it and run: postcopy attach {guest}",
             ) from None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        with _explained(path):
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(lock)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno == errno.ENOSPC
+        raise JournalError(
+            f"cannot write the lock {path}: {error.strerror}",
+            hint=f"{'the disk is full: make room' if full else 'make the directory writable'},"
+            " or point POSTCOPY_STATE_DIR at another directory",
+        ) from error
 
 
 def holder(directory: Path, guest: str) -> int | None:

@@ -42,7 +42,7 @@ class PhaseChanged:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The policy said what to do; told when it says something new."""
+    """The policy said what to do; told at the first look, at each pass's end, and when it acts."""
 
     at: float
     action: Action

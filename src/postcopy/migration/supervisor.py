@@ -63,7 +63,7 @@ class Supervisor:
         self._wanted: Decision | None = None
         self._asked: Action | None = None
         self._refusals = 0
-        self._last_decision: Decision | None = None
+        self._spoken = False
 
     @property
     def phase(self) -> Phase:
@@ -173,9 +173,9 @@ class Supervisor:
 
     def _report(self, sample: Sample, made: tuple[Decision, Acted | Noted | None]) -> None:
         decision, result = made
-        if decision != self._last_decision or sample.pass_ended or result is not None:
+        if sample.pass_ended or result is not None or not self._spoken:
             self._tell(Decided(sample.at, decision.action, decision.reason))
-        self._last_decision = decision
+        self._spoken = True
         if result is not None:
             self._tell(result)
 

@@ -1,0 +1,34 @@
+"""The command, run as a user runs it: in a process of its own."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+__all__ = ["data", "postcopy", "spawn"]
+
+_SECONDS = 120
+
+
+def postcopy(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end and check its exit code; no traceback may ever be seen."""
+    done = subprocess.run(
+        [sys.executable, "-m", "postcopy", *arguments],
+        capture_output=True, text=True, timeout=_SECONDS, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def data(*arguments: str, code: int = 0) -> Any:
+    """Run the command with ``-f json`` and return what it printed."""
+    return json.loads(postcopy(*arguments, "-f", "json", code=code).stdout)
+
+
+def spawn(*arguments: str) -> subprocess.Popen[str]:
+    """Start the command and return at once. Its stderr can be read line by line."""
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "postcopy", *arguments],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
