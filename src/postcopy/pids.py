@@ -24,7 +24,6 @@ __all__ = [
 ]
 
 _END_SECONDS = 10.0
-_REAP_SECONDS = 1.2
 
 Predicate = Callable[[int], bool]
 """Whether a process, given by its id, is meant. False for one that has gone in the meantime."""
@@ -125,16 +124,16 @@ async def end(matches: Predicate) -> set[int]:
     return ended
 
 
-async def wait_until_reaped(ended: Iterable[int]) -> None:
+async def wait_until_reaped(ended: Iterable[int], patience: float) -> None:
     """Give the parents of dead processes a moment to take notice of the deaths.
 
     An orphan's parent is the machine's first process; where that looks only now and then, as in
     many containers, the dead and their PID namespace stay listed for a second. They hold nothing
-    any more, so a parent that never looks is not waited for.
+    any more, so after `patience` seconds a parent that does not look is not waited for.
     """
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_REAP_SECONDS):
-            while any(map(_is_zombie, ended)):
+        async with asyncio.timeout(patience):
+            while any(map(_is_zombie, ended)):  # noqa: ASYNC110 - another's child: no event comes
                 await asyncio.sleep(0.02)
 
 

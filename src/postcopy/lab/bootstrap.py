@@ -1,0 +1,197 @@
+"""Making a Debian root out of packages: mmdebstrap, its recipe, and its complaints in words.
+
+The packages are verified with the archive's keys that this machine has; nothing is installed on
+the machine itself.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from postcopy import processes
+from postcopy.errors import UnavailableError
+from postcopy.lab import tethered
+from postcopy.units import format_bytes
+
+__all__ = ["MARKER", "Release", "build", "check_machine", "recipe"]
+
+
+MARKER = "POSTCOPY_ROOT_BUILD"
+"""In the environment of every process of a build; its value is the directory that it fills."""
+
+NEEDED_BYTES = 1_500_000_000
+"""While it is built: packages, what they unpack to, and the kernel's package twice."""
+
+_KEYRINGS = Path("/usr/share/keyrings")
+_KERNEL = "linux-image-cloud-amd64"
+_UNWANTED = ("doc", "doc-base", "info", "lintian", "locale", "man")
+
+# Runs outside the root with the root's package lists; $1 is the root. The metapackage is followed
+# to the one package that has the kernel, of which only the image is kept.
+_FETCH_KERNEL = f"""
+set -eu
+export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+cd "${MARKER}"
+image=$(apt-cache depends {_KERNEL} | sed -n 's/^ *Depends: \\(linux-image-.*\\)$/\\1/p')
+mkdir kernel
+cd kernel
+apt-get -o APT::Sandbox::User=root -qq download "$image"
+dpkg-deb --field ./*.deb Version > ../kernel-version
+dpkg-deb --fsys-tarfile ./*.deb | tar --extract --wildcards './boot/vmlinuz-*'
+mv boot/vmlinuz-* ../vmlinuz
+cd ..
+rm -r kernel
+"""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A Debian release that hosts can be made of.
+
+    :ivar suite: its name in the archive.
+    :ivar packages: what hosts need beyond the essential packages.
+    """
+
+    name: str
+    suite: str
+    packages: tuple[str, ...]
+
+
+async def build(wanted: Release, building: Path, progress: Callable[[str], None]) -> None:
+    """Fill an empty directory with a root, a kernel and a manifest.
+
+    :raises UnavailableError: when a package, a key or space for them is not to be had.
+    """
+    progress(f"building the root of {wanted.name}: this is done once")
+
+    def report(line: str) -> None:
+        told = line.startswith("I: ")
+        if told and "--customize-hook" not in line and "signal" not in line:
+            progress(line.removeprefix("I: ").removesuffix("..."))
+
+    # Nothing of a build outlives this process, even when that is killed.
+    tethered_to_this = [sys.executable, "-I", "-S", tethered.__file__, str(os.getpid())]
+    environment = {
+        **os.environ,
+        MARKER: str(building),
+        "LC_ALL": "C.UTF-8",
+        "DEBIAN_FRONTEND": "noninteractive",
+    }
+    try:
+        await processes.stream(
+            *tethered_to_this,
+            *_mmdebstrap(wanted, building / "root"),
+            on_line=report,
+            env=environment,
+        )
+    except processes.CommandError as error:
+        raise _explained(wanted, error) from error
+    progress("writing the manifest")
+    versions = await processes.run(
+        "dpkg-query",
+        f"--admindir={building / 'root/var/lib/dpkg'}",
+        "--show",
+        "--showformat=${Package} ${Version}\n",
+    )
+    packages = dict(line.split(" ") for line in versions.stdout.splitlines())
+    manifest = {
+        "recipe": recipe(wanted),
+        "qemu_version": packages["qemu-system-x86"],
+        "kernel_version": (building / "kernel-version").read_text().strip(),
+        "packages": packages,
+    }
+    (building / "kernel-version").unlink()
+    (building / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def _mmdebstrap(wanted: Release, target: Path) -> list[str]:
+    mirror = os.environ.get("POSTCOPY_MIRROR")
+    return [
+        "mmdebstrap",
+        "--mode=root",
+        # mmdebstrap's own default mirrors come with the security updates
+        *(f"--keyring={path}" for path in _keyrings(wanted)),
+        *_options(wanted),
+        f"--customize-hook={_FETCH_KERNEL}",
+        wanted.suite,
+        str(target),
+        *([mirror] if mirror else []),
+    ]
+
+
+def _options(wanted: Release) -> list[str]:
+    return [
+        "--variant=essential",
+        f"--include={','.join(wanted.packages)}",
+        '--aptopt=APT::Install-Recommends "false"',
+        "--dpkgopt=force-unsafe-io",
+        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _UNWANTED),
+    ]
+
+
+def recipe(wanted: Release) -> str:
+    """Return what changes whenever a root would be made in another way."""
+    parts = [asdict(wanted), _options(wanted), _FETCH_KERNEL]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _explained(wanted: Release, error: processes.CommandError) -> UnavailableError:
+    lines = [line for line in error.stderr.splitlines() if line.startswith("E: ")]
+    told = "\n".join(lines[:2]) or error.stderr[-500:]
+    if "NO_PUBKEY" in error.stderr:
+        hint = "its keys are missing: install a newer debian-archive-keyring"
+    elif any(
+        word in error.stderr for word in ("No space left", "You don't have enough free space")
+    ):
+        hint = "free some space, or set POSTCOPY_CACHE_DIR to a directory elsewhere"
+    elif any(
+        word in error.stderr for word in ("resolve", "connect", "Failed to fetch", "timed out")
+    ):
+        hint = "is the network up? POSTCOPY_MIRROR may name another Debian mirror"
+    else:
+        hint = "the messages above are mmdebstrap's"
+    return UnavailableError(f"cannot build the root of {wanted.name}: {told}", hint=hint)
+
+
+def check_machine(wanted: Release, cache: Path) -> None:
+    """Look for what a build needs before it starts.
+
+    :raises UnavailableError: when something is missing, with what to do about it.
+    """
+    if platform.machine() != "x86_64":
+        raise UnavailableError(
+            f"lab hosts are x86_64, this machine is {platform.machine()}",
+            hint="use an x86_64 machine; a virtual one will do",
+        )
+    for name in ("mmdebstrap", "dpkg-query", "apt-get"):
+        processes.program(name)
+    _keyrings(wanted)
+    free = shutil.disk_usage(cache).free
+    if free < NEEDED_BYTES:
+        raise UnavailableError(
+            f"{cache} has {format_bytes(free)} left, and building a root takes "
+            f"{format_bytes(NEEDED_BYTES)}",
+            hint="free some space, or set POSTCOPY_CACHE_DIR to a directory elsewhere",
+        )
+
+
+def _keyrings(wanted: Release) -> list[Path]:
+    """Return the machine's files with the keys that the archive's release is signed with."""
+    found = [
+        path
+        for stem in (f"debian-archive-{wanted.suite}-*", "debian-archive-keyring")
+        for suffix in ("gpg", "pgp")
+        for path in sorted(_KEYRINGS.glob(f"{stem}.{suffix}"))
+    ]
+    if not any(wanted.suite in path.name for path in found):
+        raise UnavailableError(
+            f"the keys of Debian {wanted.name} are not in {_KEYRINGS}",
+            hint="install a newer debian-archive-keyring: `apt-get install debian-archive-keyring`",
+        )
+    return found

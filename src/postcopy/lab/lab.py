@@ -1,0 +1,283 @@
+"""A lab: `Lab` brings two hosts up and down, says how they are, and hands them out."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from postcopy import pids
+from postcopy.errors import (
+    NotFoundError,
+    PermissionDeniedError,
+    RefusedError,
+    UnavailableError,
+)
+from postcopy.lab import bootstrap, lock, names, network, state, teardown
+from postcopy.lab import host as hosts
+from postcopy.lab import root as roots
+from postcopy.lab.host import Host
+from postcopy.lab.init import HostSpec
+from postcopy.lab.link import DataLink
+from postcopy.lab.state import HostRecord, LabRecord
+from postcopy.lab.status import HostStatus, LabState, LabStatus
+
+__all__ = ["DEFAULT_RATE", "Lab"]
+
+DEFAULT_RATE = 125_000_000
+"""Of the data link, bytes a second: 1 Gb/s."""
+
+_LOCK_SECONDS = 5.0
+
+_DOWN_SECONDS = 1.6
+"""How long `Lab.down` may take for the sake of looks alone."""
+
+
+class Lab:
+    """Two hosts, ``alpha`` and ``beta``, and the link between them.
+
+    The hosts outlive the process that brought them up. Labs of different names are strangers to
+    each other.
+
+    :raises UsageError: when the name may not be a lab's.
+    """
+
+    def __init__(self, name: str = names.DEFAULT_LAB) -> None:
+        self.name = names.validate_lab(name)
+
+    @classmethod
+    def list(cls) -> "list[Lab]":
+        """Return all labs of which there is something on this machine, by name."""
+        return [cls(name) for name in sorted(state.known_labs())]
+
+    @property
+    def runtime_dir(self) -> Path:
+        """Where the lab keeps what is running; a directory for each host is in it."""
+        return state.directory(self.name)
+
+    async def up(
+        self,
+        *,
+        rate: int | None = None,
+        release: str | None = None,
+        kvm: bool = False,
+        progress: Callable[[str], None] = lambda stage: None,
+    ) -> None:
+        """Bring the lab up. One that is up already stays, and gets the rate if one is given.
+
+        :param rate: of the data link, bytes a second; `DEFAULT_RATE` for a new lab.
+        :param release: a key of `postcopy.lab.root.RELEASES`.
+        :param kvm: whether the hosts have a ``/dev/kvm``.
+        :param progress: told what is being done, in words.
+        :raises PermissionDeniedError: when not root, or without the capabilities.
+        :raises RefusedError: when it is up with another release.
+        :raises RetryableError: when somebody else is changing it.
+        :raises UnavailableError: when the machine cannot.
+        """
+        wanted = roots.release(release or roots.DEFAULT_RELEASE)
+        async with self._changing(progress):
+            record = self._complete_record()
+            if record is not None:
+                if release is not None and record.release != release:
+                    raise RefusedError(
+                        f"lab {self.name} is up with {record.release}, not {release}",
+                        hint=f"`{self._command('down')}` first",
+                    )
+                progress(f"lab {self.name} is up already")
+                if rate is not None:
+                    await DataLink(self.name).set_rate(rate)
+                return
+            if await teardown.remains(self.name):
+                progress(f"lab {self.name} is half there: taking that away first")
+                await teardown.take_away(self.name)
+            try:
+                await self._create(wanted, rate or DEFAULT_RATE, kvm, progress)
+            except BaseException:
+                progress("taking away what was made so far")
+                await teardown.take_away(self.name)
+                raise
+
+    async def down(self, *, progress: Callable[[str], None] = lambda stage: None) -> None:
+        """Take away whatever there is of the lab; the cached roots stay.
+
+        :raises PermissionDeniedError: when not root.
+        :raises RetryableError: when somebody else is changing it.
+        """
+        time = asyncio.get_running_loop().time
+        deadline = time() + _DOWN_SECONDS
+        async with self._changing(progress):
+            ended = await teardown.take_away(self.name)
+        await pids.wait_until_reaped(ended, deadline - time())
+
+    async def status(self) -> LabStatus:
+        """Return how the lab is. Needs root only for a lab of which there is something."""
+        if os.geteuid() != 0 and not state.directory(self.name).exists():
+            return LabStatus(self.name, LabState.ABSENT)
+        _require_root()
+        if not await teardown.remains(self.name):
+            return LabStatus(self.name, LabState.ABSENT)
+        try:
+            record = LabRecord.load(self.name)
+        except UnavailableError:
+            record = None
+        if record is None:
+            return LabStatus(self.name, LabState.HALF)
+        found = tuple(
+            HostStatus(
+                name,
+                host.pid,
+                host.alive,
+                names.data_address(record.slot, name),
+                names.control_address(record.slot, name),
+            )
+            for name, host in record.hosts.items()
+        )
+        if self._complete_record() is None:
+            return LabStatus(self.name, LabState.HALF, record.release, found)
+        link = await DataLink(self.name).status()
+        return LabStatus(self.name, LabState.UP, record.release, found, link)
+
+    def host(self, name: str) -> Host:
+        """Return a host of the lab.
+
+        :raises NotFoundError: when no host has that name.
+        :raises UnavailableError: when the lab is not up.
+        """
+        if name not in names.HOSTS:
+            raise NotFoundError(
+                f"there is no host {name!r}", hint=f"a lab has {' and '.join(names.HOSTS)}"
+            )
+        record = self._up_record()
+        return Host(
+            self.name,
+            name,
+            record.hosts[name].pid,
+            names.data_address(record.slot, name),
+            names.control_address(record.slot, name),
+            state.directory(self.name) / name,
+        )
+
+    def link(self) -> DataLink:
+        """Return the link between the hosts.
+
+        :raises UnavailableError: when the lab is not up.
+        """
+        self._up_record()
+        return DataLink(self.name)
+
+    def root(self) -> roots.Root:
+        """Return the root that the hosts are made of, with the kernel for guests.
+
+        :raises UnavailableError: when the lab is not up, or the cache was emptied meanwhile.
+        """
+        found = roots.find(roots.release(self._up_record().release))
+        if found is None:
+            raise UnavailableError(
+                f"the root of lab {self.name} is no longer in the cache",
+                hint=f"`{self._command('down')}`, then `{self._command('up')}`",
+            )
+        return found
+
+    async def _create(
+        self, wanted: bootstrap.Release, rate: int, kvm: bool, progress: Callable[[str], None]
+    ) -> None:
+        layers = state.layers_directory(self.name)
+        # Written with a slot that says nothing yet, so that a build that is killed leaves a lab
+        # that is seen to be half there.
+        record = LabRecord(self.name, -1, wanted.name, rate, str(layers))
+        record.save()
+        built = await roots.ensure(wanted, progress)
+        async with network.changing():
+            record = replace(record, slot=await network.free_slot(_recorded_slots(self.name)))
+            record.save()
+            progress("making the network")
+            await network.create(self.name, record.slot, rate)
+        progress("starting the hosts")
+        started = await asyncio.gather(
+            *(self._start(host, record, built, kvm) for host in names.HOSTS),
+            return_exceptions=True,
+        )
+        running: dict[str, HostRecord] = {}
+        for name, result in zip(names.HOSTS, started, strict=True):
+            if isinstance(result, BaseException):
+                raise result
+            running[name] = result
+        record.with_hosts(running).save()
+        progress(f"lab {self.name} is up")
+
+    async def _start(
+        self, name: str, record: LabRecord, built: roots.Root, kvm: bool
+    ) -> HostRecord:
+        layers = Path(record.layers) / name
+        runtime = state.directory(self.name) / name
+        for directory in (layers, runtime):
+            directory.mkdir(parents=True, exist_ok=True)
+        spec = HostSpec(
+            name=name,
+            namespace=str(names.namespaces(self.name)[name]),
+            root=str(built.directory),
+            layers=str(layers),
+            runtime=str(runtime),
+            hosts={host: names.data_address(record.slot, host) for host in names.HOSTS},
+            kvm=kvm,
+        )
+        return await hosts.start(self.name, spec)
+
+    @asynccontextmanager
+    async def _changing(self, progress: Callable[[str], None]) -> AsyncIterator[None]:
+        _require_root()
+        path = state.lock_path(self.name)
+        try:
+            async with lock.hold(
+                path, f"lab {self.name}", patience=_LOCK_SECONDS, on_wait=progress
+            ):
+                yield
+        finally:
+            state.remove_empty_directories()
+
+    def _up_record(self) -> LabRecord:
+        record = self._complete_record()
+        if record is not None:
+            return record
+        if state.directory(self.name).exists():
+            raise UnavailableError(
+                f"lab {self.name} is half there",
+                hint=f"`{self._command('up')}` mends it, `{self._command('down')}` takes it away",
+            )
+        raise UnavailableError(
+            f"lab {self.name} is not up", hint=f"`{self._command('up')}` brings it up"
+        )
+
+    def _complete_record(self) -> LabRecord | None:
+        try:
+            record = LabRecord.load(self.name)
+        except UnavailableError:
+            return None
+        if record is None or set(record.hosts) != set(names.HOSTS):
+            return None
+        return record if all(host.alive for host in record.hosts.values()) else None
+
+    def _command(self, verb: str) -> str:
+        return names.command(self.name, verb)
+
+
+def _recorded_slots(but: str) -> set[int]:
+    """Return the slots of labs that may not have any link yet, or not any more."""
+    slots = set()
+    for lab in state.known_labs() - {but}:
+        try:
+            record = LabRecord.load(lab)
+        except UnavailableError:
+            continue
+        if record is not None:
+            slots.add(record.slot)
+    return slots
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        raise PermissionDeniedError(
+            "a lab needs root: it makes namespaces, mounts and links",
+            hint="run it as root, for example with sudo",
+        )

@@ -1,0 +1,90 @@
+"""The QEMU of a lab guest: which files it has, and which arguments. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from postcopy.errors import UsageError
+from postcopy.lab.witness import kernel_command_line
+from postcopy.lab.workload import Workload
+
+__all__ = ["ACCELERATORS", "GuestSpec", "qemu_arguments"]
+
+ACCELERATORS = ("tcg", "kvm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestSpec:
+    """What a lab guest is, wherever it runs.
+
+    :param accelerator: ``tcg`` runs on any machine; ``kvm`` needs one that can really boot a guest.
+    """
+
+    name: str
+    workload: Workload
+    accelerator: str = "tcg"
+
+    def __post_init__(self) -> None:
+        # The name becomes part of a unix socket's path, which may have 107 bytes in all.
+        plain = self.name.replace("-", "").replace("_", "")
+        if not (plain.isalnum() and plain.isascii() and len(self.name) <= 24):
+            raise UsageError(
+                f"{self.name!r} is not a name for a guest",
+                hint="use at most 24 letters, digits, - and _",
+            )
+        if self.accelerator not in ACCELERATORS:
+            raise UsageError(
+                f"there is no accelerator {self.accelerator!r}",
+                hint=f"choose one of: {', '.join(ACCELERATORS)}",
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the guest as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "GuestSpec":
+        """Read what `to_dict` wrote."""
+        return cls(**{**data, "workload": Workload(**data["workload"])})
+
+
+def qemu_arguments(
+    spec: GuestSpec,
+    kernel: PurePosixPath,
+    initramfs: PurePosixPath,
+    directory: PurePosixPath,
+    *,
+    incoming: bool,
+) -> list[str]:
+    """Return the command line of the guest's QEMU on one host.
+
+    :param kernel: inside the host, as is every path here.
+    :param directory: where the monitors, serial lines and the process number go.
+    :param incoming: wait for a guest that migrates in, instead of booting one.
+    """
+    arguments = [
+        "qemu-system-x86_64",
+        *("-name", spec.name),
+        *("-machine", f"pc,accel={spec.accelerator}"),
+        *("-cpu", "max" if spec.accelerator == "tcg" else "host"),
+        *("-m", f"{spec.workload.memory_mib}M"),
+        *("-display", "none"),
+        "-nodefaults",
+        "-no-user-config",
+        *("-kernel", str(kernel)),
+        *("-initrd", str(initramfs)),
+        *("-append", kernel_command_line(spec.workload)),
+        *("-pidfile", str(directory / "qemu.pid")),
+        "-daemonize",
+    ]
+    # The driver's two monitors, and one for the lab's own looks at the guest.
+    for name in ("monitor", "rescue", "look"):
+        arguments += ["-chardev", f"socket,id={name},path={directory / name},server=on,wait=off"]
+        arguments += ["-mon", f"chardev={name},mode=control"]
+    for name in ("console", "commands"):
+        arguments += ["-chardev", f"socket,id={name},path={directory / name},server=on,wait=off"]
+        arguments += ["-serial", f"chardev:{name}"]
+    if incoming:
+        arguments += ["-incoming", "defer"]
+    return arguments

@@ -1,0 +1,87 @@
+"""Records what a guest says on its serial port, with the time at which it was heard.
+
+This is a program of its own: a lab host runs it as ``python3 -I recorder.py SOCKET LOG`` with its
+own Python, where nothing else of this project is installed. It connects to the unix socket of
+QEMU's serial port and appends one line to the log for each that it hears::
+
+    <Unix time, nanoseconds> <the line as it came>
+
+The time is read from the realtime clock once and counted with the monotonic clock from then on: an
+interval between two lines is never wrong because somebody set the clock. It ends when the guest's
+QEMU does, or on SIGTERM. What is left of an unfinished line then has no newline in the log either.
+"""
+
+import os
+import signal
+import socket
+import sys
+import time
+
+__all__ = ["main"]
+
+CONNECT_SECONDS = 10.0
+RETRY_SECONDS = 0.01
+GATHER_SECONDS = 0.001
+"""QEMU's serial port sends byte by byte. Letting a line gather for a millisecond saves a wake-up
+for each of its bytes, and costs a stamp that is late by as much."""
+
+
+def connect(path: str) -> socket.socket:
+    """Connect to the socket as soon as it is there.
+
+    :raises OSError: when it is not, or nobody listens, for ten seconds.
+    """
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while True:
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            line.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            line.close()
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+        else:
+            return line
+
+
+def record(line: socket.socket, log: int) -> None:
+    """Copy lines from the socket to the file until the other side hangs up."""
+    anchor = time.time_ns() - time.monotonic_ns()
+    unfinished = b""
+    while heard := line.recv(65536):
+        stamp = anchor + time.monotonic_ns()
+        *lines, unfinished = (unfinished + heard).split(b"\n")
+        for text in lines:
+            os.write(log, b"%d %s\n" % (stamp, text.rstrip(b"\r")))
+        time.sleep(GATHER_SECONDS)
+    if unfinished:
+        os.write(log, b"%d %s" % (anchor + time.monotonic_ns(), unfinished))
+
+
+def main(arguments: list[str]) -> int:
+    """Record until the guest is gone; the result is the program's exit code."""
+    if len(arguments) != 2:
+        print("usage: recorder.py SOCKET LOG", file=sys.stderr)
+        return 64
+    path, log_path = arguments
+    try:
+        # Emulated guests keep every core busy, and a stamp must not wait for them.
+        os.nice(-10)
+    except PermissionError:
+        print("recorder: no permission to raise the priority; stamps may be late", file=sys.stderr)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        line = connect(path)
+    except OSError as error:
+        print(f"recorder: no serial port at {path}: {error.strerror}", file=sys.stderr)
+        return 69
+    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    # The same end as a guest that is gone: what was heard so far is written first.
+    signal.signal(signal.SIGTERM, lambda *_: line.shutdown(socket.SHUT_RD))
+    record(line, log)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""How a lab is, as `postcopy.lab.lab.Lab.status` tells it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from postcopy.lab.link import LinkStatus
+
+__all__ = ["HostStatus", "LabState", "LabStatus"]
+
+
+class LabState(StrEnum):
+    """How much of a lab there is."""
+
+    ABSENT = "absent"
+    HALF = "half"
+    UP = "up"
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """A host of a lab that has one.
+
+    :ivar alive: whether its first process is.
+    """
+
+    name: str
+    pid: int
+    alive: bool
+    data_address: str
+    control_address: str
+
+
+@dataclass(frozen=True)
+class LabStatus:
+    """A lab as it is now.
+
+    :ivar link: None unless the lab is up.
+    """
+
+    name: str
+    state: LabState
+    release: str | None = None
+    hosts: tuple[HostStatus, ...] = ()
+    link: LinkStatus | None = None

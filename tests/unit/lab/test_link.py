@@ -1,0 +1,15 @@
+"""The arithmetic of the data link's rate."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postcopy.lab.link import burst_bytes
+
+LARGEST_OFFLOADED_PACKET = 65536
+
+
+@given(st.integers(min_value=1, max_value=12_500_000_000))
+def test_a_burst_takes_the_largest_packet_and_two_milliseconds(rate: int) -> None:
+    burst = burst_bytes(rate)
+    assert burst >= LARGEST_OFFLOADED_PACKET
+    assert burst >= rate // 500
