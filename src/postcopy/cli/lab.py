@@ -1,6 +1,8 @@
 """``postcopy lab``: real hosts on one machine."""
 
 import contextlib
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -95,7 +97,11 @@ async def status(name: str, format_: str) -> None:
             for host in data["hosts"]
         ]
         rows += [
-            (f"guest {guest['name']}", f"{guest['host'] or 'nowhere'}: {guest['states']}")
+            (
+                f"guest {guest['name']}",
+                ", ".join(f"{state} on {host}" for host, state in guest["states"].items())
+                or "gone",
+            )
             for guest in data["guests"]
         ]
         print_table(("", ""), rows)
@@ -126,18 +132,17 @@ async def _status(one: Lab) -> dict[str, Any]:
 
 @lab.command("exec", context_settings={"ignore_unknown_options": True})
 @name_option
-@click.option(
-    "--timeout", "seconds", type=float, metavar="SECONDS", help="End the command after this long."
-)
 @click.argument("host")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@runs_async
-async def exec_(name: str, seconds: float | None, host: str, command: tuple[str, ...]) -> int:
-    """Run COMMAND inside HOST and exit with its code."""
-    done = await Lab(name).host(host).run(*command, timeout=seconds, check=False)
-    click.echo(done.stdout, nl=False)
-    click.echo(done.stderr, nl=False, err=True)
-    raise click.exceptions.Exit(done.returncode)
+def exec_(name: str, host: str, command: tuple[str, ...]) -> None:
+    """Run COMMAND inside HOST, with this terminal, and exit with its code."""
+    inside = Lab(name).host(host)
+    argv = inside.command(*command)
+    environment = dict(inside.environment())
+    if "TERM" in os.environ:
+        environment["TERM"] = os.environ["TERM"]
+    sys.stdout.flush()
+    os.execvpe(argv[0], argv, environment)
 
 
 @lab.command()

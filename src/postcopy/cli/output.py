@@ -50,12 +50,18 @@ def print_data(data: Any, format_: str, table: Callable[[], None]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
-    """Print rows as a table as wide as the terminal allows."""
+    """Print rows as a table as wide as the terminal allows; without names, without a header."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, title=title or None, title_justify="left", header_style="bold")
+    table = Table(
+        *columns,
+        title=title or None,
+        title_justify="left",
+        header_style="bold",
+        show_header=any(columns),
+    )
     for row in rows:
         # Text, because a plain string's brackets would be read as markup.
         table.add_row(*(Text(str(cell)) for cell in row))

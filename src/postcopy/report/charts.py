@@ -46,7 +46,7 @@ class _Panel:
     height: int
     series: tuple[str, ...]
     filled: bool
-    curve: Literal["linear", "step-after"]
+    curve: Literal["linear", "step"]
     labels: str
     """How an axis label is written: a Vega expression."""
 

@@ -33,7 +33,7 @@ class RunReport:
     events: list[tuple[float, str, str]]
     """When (Unix time in seconds), kind and text, as `Journal.events` returns them."""
     progress: Sequence[tuple[float, float]] = ()
-    """The guest's own writes a second, by the Unix time at which each bin begins."""
+    """The guest's own writes a second, by the Unix time of each bin's middle."""
     guest: GuestFacts | None = None
 
     @classmethod
