@@ -1,6 +1,7 @@
 """The command, run as a user runs it: in a process of its own."""
 
 import json
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -27,8 +28,12 @@ def data(*arguments: str, code: int = 0) -> Any:
 
 
 def spawn(*arguments: str) -> subprocess.Popen[str]:
-    """Start the command and return at once. Its stderr can be read line by line."""
+    """Start the command and return at once. Its stderr can be read line by line.
+
+    It minds SIGINT as at a terminal, also where the tests run in the background, which ignores it.
+    """
     return subprocess.Popen(
         [sys.executable, "-u", "-m", "postcopy", *arguments],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Real guests between two real QEMUs, through the command."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import time
@@ -249,7 +250,7 @@ def test_a_disk_that_fills_up_underway_does_not_stop_the_guest(
 def test_a_lab_that_is_half_there_is_told_and_mended(busy: Bench) -> None:
     postcopy("lab", "exec", "--lab", LAB, "beta", "true")
     host = busy.lab.host("beta")
-    subprocess.run(["kill", "-9", str(host.pid)], check=True)
+    os.kill(host.pid, signal.SIGKILL)
     deadline = time.monotonic() + 10
     while Path(f"/proc/{host.pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -5,7 +5,9 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TypeVar
 
 from postcopy.errors import NotFoundError, OutcomeUnknownError, RefusedError, UnavailableError
 from postcopy.lab import names, witness
@@ -13,14 +15,16 @@ from postcopy.lab.initramfs import build_initramfs
 from postcopy.lab.lab import Lab
 from postcopy.lab.machine import GuestSpec
 from postcopy.lab.observer import Observation, observe
-from postcopy.lab.records import Failure, Ready, Record, Verdict, find_verdict, merge, read_log
+from postcopy.lab.records import Failure, Ready, Record, Text, Verdict, merge, read_log
 from postcopy.lab.side import Side, SideState
 from postcopy.paths import cache_dir
 
 __all__ = ["LabGuest"]
 
 _BOOT_SECONDS = 60.0
-_VERIFY_SECONDS = 120.0
+_ANSWER_SECONDS = 120.0
+
+T = TypeVar("T")
 
 
 class LabGuest:
@@ -132,34 +136,32 @@ class LabGuest:
 
         :raises UnavailableError: when the guest does not answer.
         """
-        side = self.sides[await self.where()]
-        asked_at = time.time()
-        await self.command("verify")
-        deadline = time.monotonic() + _VERIFY_SECONDS
-        while time.monotonic() < deadline:
-            verdict = find_verdict(read_log(side.console_log), asked_at)
-            if verdict is not None:
-                return verdict
-            await asyncio.sleep(0.1)
-        raise UnavailableError(
-            f"guest {self.spec.name!r} gave no verdict within {_VERIFY_SECONDS:.0f} s",
-            hint=f"see what it last said in {side.console_log}",
+        return await self._ask("verify", lambda r: r if isinstance(r, Verdict) else None)
+
+    async def command(self, text: str) -> str:
+        """Have the guest obey a command of its witness, such as ``rate 500``; return its answer.
+
+        :raises UnavailableError: when the guest does not answer.
+        """
+        return await self._ask(
+            text, lambda r: r.text if isinstance(r, Text) and r.text[:2] in ("A ", "N ") else None
         )
 
-    async def command(self, text: str) -> None:
-        """Send a line to the guest's command port."""
+    async def _ask(self, text: str, answer: Callable[[Record], T | None]) -> T:
         side = self.sides[await self.where()]
-        try:
-            _, writer = await asyncio.open_unix_connection(side.commands)
-        except OSError as error:
-            raise UnavailableError(
-                f"guest {self.spec.name!r} takes no commands on {side.host.name}: {error.strerror}",
-                hint="is it still running? postcopy lab status",
-            ) from error
-        writer.write(text.encode() + b"\n")
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
+        asked_at = time.time()
+        async with _line_to(side.commands) as writer:
+            writer.write(text.encode() + b"\n")
+            deadline = time.monotonic() + _ANSWER_SECONDS
+            while time.monotonic() < deadline:
+                for record in read_log(side.console_log):
+                    if record.at >= asked_at and (found := answer(record)) is not None:
+                        return found
+                await asyncio.sleep(0.05)
+        raise UnavailableError(
+            f"guest {self.spec.name!r} has not answered {text!r} within {_ANSWER_SECONDS:.0f} s",
+            hint=f"see what it last said in {side.console_log}",
+        )
 
     def console(self) -> list[Record]:
         """Return what the guest said on either host, in the order of arrival."""
@@ -191,6 +193,25 @@ class LabGuest:
         raise UnavailableError(
             f"guest {self.spec.name!r} did not come up within {_BOOT_SECONDS:.0f} s", hint=hint
         )
+
+
+@contextlib.asynccontextmanager
+async def _line_to(socket: Path) -> AsyncIterator[asyncio.StreamWriter]:
+    """Open a serial line, for as long as the answer takes.
+
+    Closed at once, it would lose what the guest has not read yet: a few bytes fit into its port.
+    """
+    try:
+        _, writer = await asyncio.open_unix_connection(socket)
+    except OSError as error:
+        raise UnavailableError(
+            f"the guest takes no commands at {socket}: {error.strerror}",
+            hint="is it still running? postcopy lab status",
+        ) from error
+    try:
+        yield writer
+    finally:
+        writer.close()
 
 
 async def _initramfs() -> Path:

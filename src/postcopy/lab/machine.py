@@ -67,7 +67,7 @@ def qemu_arguments(
         "qemu-system-x86_64",
         *("-name", spec.name),
         *("-machine", f"pc,accel={spec.accelerator}"),
-        *("-cpu", "max" if spec.accelerator == "tcg" else "host"),
+        *("-cpu", "qemu64" if spec.accelerator == "tcg" else "host"),
         *("-m", f"{spec.workload.memory_mib}M"),
         *("-display", "none"),
         "-nodefaults",

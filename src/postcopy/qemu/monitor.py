@@ -7,8 +7,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-from qemu.qmp import ConnectError, EventListener, ExecInterruptedError, Message, QMPClient, QMPError
+from qemu.qmp import (
+    ConnectError,
+    EventListener,
+    ExecInterruptedError,
+    Message,
+    QMPClient,
+    QMPError,
+)
 from qemu.qmp import ExecuteError as QmpExecuteError
+from qemu.qmp.error import ProtocolError
 from qemu.qmp.protocol import Runstate
 
 from postcopy.errors import OutcomeUnknownError, PostcopyError, UnavailableError
@@ -74,7 +82,7 @@ class Monitor:
         """
         try:
             async with asyncio.timeout(seconds):
-                await self._client.connect(str(self.path))
+                await self._greet()
         except TimeoutError:
             raise UnavailableError(
                 f"QEMU on {self.name} does not greet on {self.path} within {seconds:.0f} s",
@@ -86,6 +94,19 @@ class Monitor:
                 f"cannot reach the monitor of QEMU on {self.name} at {self.path}: {error.exc}",
                 hint="is the guest running there, and is the path that of its QMP socket?",
             ) from error
+
+    async def _greet(self) -> None:
+        while True:
+            try:
+                await self._client.connect(str(self.path))
+            except ConnectError as error:
+                if not isinstance(error.exc, ProtocolError):
+                    raise
+                # What QEMU still had for the client before this one comes out first, such as an
+                # event; the next attempt is greeted properly.
+                await asyncio.sleep(0.05)
+            else:
+                return
 
     async def execute(
         self,

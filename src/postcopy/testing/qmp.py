@@ -40,6 +40,8 @@ class ScriptedQmp:
         """The commands that came, in order."""
         self.arguments: list[dict[str, Any]] = []
         """Their arguments."""
+        self.leftovers: list[Mapping[str, Any]] = []
+        """Messages that the next client gets before its greeting: QEMU may have some left over."""
         self._oob = oob
         self._writer: asyncio.StreamWriter | None = None
         self._server: asyncio.Server | None = None
@@ -83,6 +85,8 @@ class ScriptedQmp:
         async with self._client:
             self._writer = writer
             try:
+                while self.leftovers:
+                    await self._send(self.leftovers.pop())
                 capabilities = ["oob"] if self._oob else []
                 await self._send({"QMP": {"version": {}, "capabilities": capabilities}})
                 async for message in _messages(reader):

@@ -263,6 +263,14 @@ async def test_a_monitor_that_somebody_else_holds_is_explained(pair: Pair) -> No
     await first.close()
 
 
+async def test_what_was_left_over_for_another_client_is_no_obstacle(pair: Pair) -> None:
+    pair.source.leftovers = [{"event": "RESUME", "timestamp": {"seconds": 0, "microseconds": 0}}]
+    monitor = Monitor(pair.source.path, "alpha")
+    await monitor.connect()
+    assert await monitor.execute("query-status") == {"status": "running"}
+    await monitor.close()
+
+
 async def test_an_answer_that_never_comes_leaves_the_outcome_unknown(pair: Pair) -> None:
     async def never(arguments: dict[str, Any]) -> None:
         await asyncio.sleep(60)
