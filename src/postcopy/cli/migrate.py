@@ -1,36 +1,24 @@
 """``postcopy migrate``."""
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from postcopy import policy as policies
-from postcopy.cli import session
-from postcopy.cli.moves import BareMove
+from postcopy.cli import moves, session
 from postcopy.cli.output import format_option, print_data, print_table, runs_async
-from postcopy.errors import UsageError
-from postcopy.migration.conduct import Move
-from postcopy.migration.decision import Policy
-from postcopy.qemu.options import MigrationOptions
-from postcopy.units import format_rate, format_seconds, parse_rate
+from postcopy.cli.request import (
+    Request,
+    libvirt_given,
+    libvirt_options,
+    parse_bandwidth,
+    qemu_options,
+)
+from postcopy.units import format_rate, format_seconds
 
 __all__ = ["migrate"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    guest: str
-    destination: str
-    policy: Policy
-    lab: str
-    monitors: tuple[Path | None, Path | None]
-    rescues: tuple[Path | None, Path | None]
-    uri: str | None
-    bandwidth: int | None
-    downtime_limit: float
-    preempt: bool
 
 
 @click.command()
@@ -42,27 +30,9 @@ class _Request:
     show_default=True,
     help=f"When to switch: {', '.join(policies.POLICIES)}.",
 )
-@click.option("--lab", default="default", show_default=True, help="The lab the guest is in.")
 @click.option(
-    "--qmp",
-    type=click.Path(path_type=Path),
-    help="Outside a lab: the QMP socket of the source's QEMU.",
+    "--bandwidth", metavar="RATE", help="The most to send before post-copy: 500mbit, or MiB/s."
 )
-@click.option(
-    "--dest-qmp",
-    type=click.Path(path_type=Path),
-    help="The QMP socket of a QEMU that waits with -incoming defer.",
-)
-@click.option(
-    "--rescue-qmp",
-    type=click.Path(path_type=Path),
-    help="A second QMP socket of the source, for when the first hangs.",
-)
-@click.option(
-    "--dest-rescue-qmp", type=click.Path(path_type=Path), help="The same of the destination."
-)
-@click.option("--uri", help="Where the destination listens: tcp:HOST:PORT (with --qmp).")
-@click.option("--bandwidth", metavar="RATE", help="The most to send before post-copy: 500mbit.")
 @click.option(
     "--downtime",
     type=float,
@@ -71,56 +41,66 @@ class _Request:
     metavar="SECONDS",
     help="How long the guest may stand still at a pre-copy switchover.",
 )
+@click.option("--dry-run", is_flag=True, help="Check and say what would be done; move nothing.")
+@format_option
+@click.option("--lab", default="default", show_default=True, help="The lab the guest is in.")
 @click.option(
     "--preempt/--no-preempt",
     default=True,
     show_default=True,
-    help="Let requested pages overtake others, where both sides can.",
+    help="QEMU: let requested pages overtake others, where both sides can.",
 )
-@click.option("--dry-run", is_flag=True, help="Check and say what would be done; move nothing.")
-@format_option
+@libvirt_options
+@qemu_options
 @runs_async
 async def migrate(
     guest: str,
     destination: str,
     policy: str,
+    bandwidth: str | None,
+    downtime: float,
+    dry_run: bool,
+    format_: str,
     lab: str,
+    preempt: bool,
+    source_uri: str | None,
+    peer_uri: str | None,
     qmp: Path | None,
     dest_qmp: Path | None,
     rescue_qmp: Path | None,
     dest_rescue_qmp: Path | None,
     uri: str | None,
-    bandwidth: str | None,
-    downtime: float,
-    preempt: bool,
-    dry_run: bool,
-    format_: str,
+    **virsh: Any,
 ) -> None:
     """Move GUEST to DEST, switching to post-copy when the policy says so.
 
-    GUEST is a guest of a lab and DEST one of its hosts. With --qmp, --dest-qmp and --uri, any two
-    QEMUs will do, and both names are only names.
+    With --from, GUEST is a libvirt domain and DEST a libvirt URI, as for virsh. With --qmp,
+    --dest-qmp and --uri, any two QEMUs will do, and both names are only names. Without, GUEST is a
+    guest of a lab and DEST one of its hosts.
 
     Ctrl-C calls the migration off while that is safe; once in post-copy it goes on without you.
     """
-    request = _Request(
+    request = Request(
         guest=guest,
         destination=destination,
         policy=policies.find(policy),
         lab=lab,
+        bandwidth=parse_bandwidth(bandwidth) if bandwidth else None,
+        downtime_limit=downtime,
+        preempt=preempt,
         monitors=(qmp, dest_qmp),
         rescues=(rescue_qmp, dest_rescue_qmp),
         uri=uri,
-        bandwidth=parse_rate(bandwidth) if bandwidth else None,
-        downtime_limit=downtime,
-        preempt=preempt,
+        source_uri=source_uri,
+        peer_uri=peer_uri,
+        libvirt=libvirt_given(virsh),
     )
     if dry_run:
         await _plan(request, format_)
         return
     # The journal first: if it cannot be written, nothing must have been begun.
     with session.claimed(guest), session.open_journal() as journal:
-        move = await _prepare(request)
+        move = await moves.prepare(request)
         run = journal.begin(
             guest=guest,
             source=move.source,
@@ -141,49 +121,11 @@ async def migrate(
         session.conclude(run, outcome, format_)
 
 
-async def _prepare(request: _Request) -> Move:
-    monitors = request.monitors
-    if monitors == (None, None) and request.uri is None:
-        from postcopy.lab.lab import Lab
-        from postcopy.lab.move import LabMove
-
-        return await LabMove.prepare(
-            Lab(request.lab),
-            request.guest,
-            request.destination,
-            postcopy=request.policy.uses_postcopy,
-            preempt=request.preempt,
-            bandwidth=request.bandwidth,
-            downtime_limit=request.downtime_limit,
-        )
-    if monitors[0] is None or monitors[1] is None or request.uri is None:
-        raise UsageError(
-            "--qmp, --dest-qmp and --uri go together",
-            hint="name the source's monitor, the destination's, and where the latter listens",
-        )
-    options = MigrationOptions(
-        uri=request.uri,
-        postcopy=request.policy.uses_postcopy,
-        preempt=request.preempt,
-        bandwidth=request.bandwidth,
-        downtime_limit=request.downtime_limit,
-    )
-    return BareMove.between(
-        (monitors[0], monitors[1]), request.rescues, request.destination, options
-    )
-
-
-async def _plan(request: _Request, format_: str) -> None:
+async def _plan(request: Request, format_: str) -> None:
     """Say what would be done, after the checks that can be made without doing it."""
-    source = "source"
-    if request.monitors == (None, None):
-        from postcopy.lab.lab import Lab
-        from postcopy.lab.move import check
-
-        _, source = await check(Lab(request.lab), request.guest, request.destination)
     plan = {
         "guest": request.guest,
-        "source": source,
+        "source": await moves.check(request),
         "destination": request.destination,
         "policy": request.policy.name,
         "postcopy": request.policy.uses_postcopy,

@@ -1,50 +1,68 @@
-"""Where a migration's two ends are: in a lab, or behind two QMP sockets that the user names."""
+"""Where a migration's two ends are: in a lab, at two libvirt hosts, or behind two QMP sockets."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from postcopy.cli.request import Request
 from postcopy.errors import UsageError
 from postcopy.migration.conduct import Move
-from postcopy.qemu.driver import QemuDriver
-from postcopy.qemu.options import Endpoint, MigrationOptions
+from postcopy.migration.driver import Driver
 
-__all__ = ["BareMove", "resume"]
+if TYPE_CHECKING:
+    from postcopy.libvirt.driver import LibvirtDriver
+
+__all__ = ["PlainMove", "check", "prepare", "resume"]
 
 
-class BareMove:
-    """Between two QEMUs that somebody else starts and ends."""
+class PlainMove:
+    """Between two ends that somebody else looks after: nothing is to be tidied up."""
 
-    def __init__(self, driver: QemuDriver, source: str, destination: str) -> None:
+    def __init__(self, driver: Driver, source: str, destination: str) -> None:
         self.driver = driver
         self.source = source
         self.destination = destination
 
-    @classmethod
-    def between(
-        cls,
-        monitors: tuple[Path, Path],
-        rescues: tuple[Path | None, Path | None],
-        destination: str,
-        options: MigrationOptions,
-    ) -> "BareMove":
-        """Name both ends by their monitor sockets, the source's first."""
-        if monitors[0].resolve() == monitors[1].resolve():
-            raise UsageError(
-                f"source and destination are the same QEMU: {monitors[0]}",
-                hint="give --dest-qmp the socket of the QEMU that waits with -incoming defer",
-            )
-        source_end = Endpoint("source", monitors[0], rescues[0])
-        destination_end = Endpoint(destination, monitors[1], rescues[1])
-        return cls(QemuDriver(source_end, destination_end, options), "source", destination)
-
     def record(self) -> dict[str, Any]:
         """Return what `resume` needs."""
-        return dict(self.driver.record())
+        names = {"names": [self.source, self.destination]}
+        return {**self.driver.record(), **names}
 
     async def settle(self) -> None:
-        """Let go of the monitors; both QEMUs belong to somebody else."""
+        """Let go of both ends."""
         await self.driver.close()
+
+
+async def prepare(request: Request) -> Move:
+    """Make a move of what was asked for."""
+    if request.source_uri is not None:
+        return _between_libvirts(request)
+    if request.libvirt or request.peer_uri:
+        name = next(iter(request.libvirt), "peer_uri").replace("_", "-")
+        raise UsageError(
+            f"--{name} is an option of libvirt migrations",
+            hint="say where the guest is: --from URI",
+        )
+    if request.monitors == (None, None) and request.uri is None:
+        return await _in_lab(request)
+    return _between_qemus(request)
+
+
+async def check(request: Request) -> str:
+    """Make the checks that can be made without moving anything; return the source's name."""
+    if request.source_uri is not None:
+        driver = _libvirt_driver(request)
+        try:
+            await driver.check()
+        finally:
+            await driver.close()
+        return request.source_uri
+    if request.monitors == (None, None):
+        from postcopy.lab.lab import Lab
+        from postcopy.lab.move import check as check_in_lab
+
+        _, source = await check_in_lab(Lab(request.lab), request.guest, request.destination)
+        return source
+    return "source"
 
 
 def resume(record: Mapping[str, Any], guest: str) -> Move:
@@ -53,5 +71,83 @@ def resume(record: Mapping[str, Any], guest: str) -> Move:
         from postcopy.lab.move import LabMove
 
         return LabMove.resume(record, guest)
-    driver = QemuDriver.of_record(record)
-    return BareMove(driver, record["source"]["name"], record["destination"]["name"])
+    driver: Driver
+    if record["kind"] == "libvirt":
+        from postcopy.libvirt.driver import LibvirtDriver
+
+        driver = LibvirtDriver.of_record(record)
+    else:
+        from postcopy.qemu.driver import QemuDriver
+
+        driver = QemuDriver.of_record(record)
+    return PlainMove(driver, *record["names"])
+
+
+async def _in_lab(request: Request) -> Move:
+    from postcopy.lab.lab import Lab
+    from postcopy.lab.move import LabMove
+
+    return await LabMove.prepare(
+        Lab(request.lab),
+        request.guest,
+        request.destination,
+        postcopy=request.policy.uses_postcopy,
+        preempt=request.preempt,
+        bandwidth=request.bandwidth,
+        downtime_limit=request.downtime_limit,
+    )
+
+
+def _between_qemus(request: Request) -> Move:
+    from postcopy.qemu.driver import QemuDriver
+    from postcopy.qemu.options import Endpoint, MigrationOptions
+
+    source, destination = request.monitors
+    if source is None or destination is None or request.uri is None:
+        raise UsageError(
+            "--qmp, --dest-qmp and --uri go together",
+            hint="name the source's monitor, the destination's, and where the latter listens",
+        )
+    if source.resolve() == destination.resolve():
+        raise UsageError(
+            f"source and destination are the same QEMU: {source}",
+            hint="give --dest-qmp the socket of the QEMU that waits with -incoming defer",
+        )
+    options = MigrationOptions(
+        uri=request.uri,
+        postcopy=request.policy.uses_postcopy,
+        preempt=request.preempt,
+        bandwidth=request.bandwidth,
+        downtime_limit=request.downtime_limit,
+    )
+    driver = QemuDriver(
+        Endpoint("source", source, request.rescues[0]),
+        Endpoint(request.destination, destination, request.rescues[1]),
+        options,
+    )
+    return PlainMove(driver, "source", request.destination)
+
+
+def _between_libvirts(request: Request) -> Move:
+    assert request.source_uri is not None
+    return PlainMove(_libvirt_driver(request), request.source_uri, request.destination)
+
+
+def _libvirt_driver(request: Request) -> "LibvirtDriver":
+    from postcopy.libvirt.driver import LibvirtDriver
+    from postcopy.libvirt.options import LibvirtOptions
+
+    assert request.source_uri is not None
+    options = LibvirtOptions(
+        **request.libvirt,
+        bandwidth=request.bandwidth,
+        postcopy=request.policy.uses_postcopy,
+        downtime_limit=request.downtime_limit,
+    )
+    return LibvirtDriver(
+        request.guest,
+        request.source_uri,
+        request.destination,
+        options,
+        peer_uri=request.peer_uri,
+    )

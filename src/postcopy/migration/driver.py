@@ -1,6 +1,6 @@
 """The one seam between the core and whatever moves a guest."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from postcopy.migration.outcome import Figures
@@ -15,6 +15,11 @@ class Driver(Protocol):
     Calls that fail raise one of the three fates of `postcopy.errors`: nothing happened, nothing
     happened and it may be tried again, or the outcome is unknown.
     """
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a user should know of how it is done; complete once it has begun."""
+        ...
 
     def record(self) -> Mapping[str, Any]:
         """Return what a later process needs to reach the same migration, as plain JSON values."""

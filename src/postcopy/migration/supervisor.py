@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from postcopy.clock import Clock, SystemClock
-from postcopy.errors import JournalError, PostcopyError, RefusedError
+from postcopy.errors import JournalError, OutcomeUnknownError, PostcopyError, RefusedError
 from postcopy.migration.decision import Action, Decision, History, Policy
 from postcopy.migration.driver import Driver
 from postcopy.migration.event import Acted, Decided, Event, Noted, PhaseChanged, SampleTaken
@@ -78,7 +78,14 @@ class Supervisor:
         :raises PostcopyError: when it could not be started; the guest is untouched then.
         """
         started_at = self._recall() if attach else self._clock.now()
-        await (self._driver.attach() if attach else self._driver.start())
+        try:
+            await (self._driver.attach() if attach else self._driver.start())
+        except PostcopyError as problem:
+            if not attach:
+                self._end(self._never_begun(started_at, problem))
+            raise
+        for note in self._driver.notes:
+            self._tell(Noted(self._clock.now(), note))
         error = ""
         async for sample in self._driver.samples():
             await self._take(sample)
@@ -101,9 +108,22 @@ class Supervisor:
             error=error,
             figures=figures,
         )
+        self._end(outcome)
+        return outcome
+
+    def _never_begun(self, started_at: float, problem: PostcopyError) -> Outcome:
+        unknown = isinstance(problem, OutcomeUnknownError)
+        return Outcome(
+            fate=Fate.UNKNOWN if unknown else Fate.FAILED,
+            phase=Phase.UNKNOWN if unknown else Phase.FAILED,
+            started_at=started_at,
+            ended_at=self._clock.now(),
+            error=problem.message,
+        )
+
+    def _end(self, outcome: Outcome) -> None:
         if self._journal is not None:
             self._keep(lambda journal: journal.end(self._run_id, outcome))
-        return outcome
 
     def ask_to_cancel(self) -> None:
         """Have the migration called off at the next sample; `run` then sees its end.

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
 from qemu.qmp import EventListener, Message
@@ -86,6 +86,11 @@ class QemuDriver:
             Endpoint.of_record(record["destination"]),
             MigrationOptions(**record["options"]),
         )
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Nothing to add."""
+        return ()
 
     async def start(self) -> None:
         """Arm both sides and begin.

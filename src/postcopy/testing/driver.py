@@ -1,6 +1,6 @@
 """A driver that moves a guest made of arithmetic."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,10 @@ class FakeDriver:
         self._transferred = 0.0
         self._switch_asked = False
         self._cancel_asked = False
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return ()
 
     def record(self) -> Mapping[str, Any]:
         return {"kind": "fake"}

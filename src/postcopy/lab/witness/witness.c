@@ -1,10 +1,10 @@
 /*
  * The lab guest's PID 1: it keeps memory busy and bears witness to it.
  *
- * Memory is two runs of 4 KiB pages. Cold pages are written once; hot pages are rewritten for ever.
- * The content of every page follows from (seed, page index), and that of a hot page's first and last
- * word also from a counter of its writes. The counters are kept a second time, in the shadow, so a
- * page that arrives stale, torn, swapped or damaged does not match, and is counted as wrong.
+ * Memory is two runs of 4 KiB pages. Cold pages are written once, hot pages for ever. Every page's
+ * content follows from (seed, page index), and that of a hot page's first and last word also from a
+ * counter of its writes. The counters are kept a second time, in the shadow, so that a page which
+ * arrives stale, torn, swapped or damaged does not match it, and is counted as wrong.
  *
  * Kernel command line:
  *   witness.cold=MiB witness.hot=MiB witness.seed=NUMBER
@@ -16,7 +16,7 @@
  *   H <sequence> <uptime ms> <writes> <wrong>            every 20 ms, totals since the start
  *   V <pages checked> <pages wrong> <first wrong or -1>  the answer to `verify`
  *   A <command>                                          any other command has been obeyed
- *   N <command>                                          not understood
+ *   N <text>                                             not understood, or not possible
  *   E <text>                                             cannot work; the guest halts
  *
  * Heard on the second serial port: verify | pause | resume | rate PAGES_PER_SECOND
@@ -360,7 +360,8 @@ static void fill_memory(void)
     size_t shadow_bytes = (size_t)memory.hot * sizeof *memory.shadow;
     if (sysinfo(&now) == 0 && (uint64_t)now.freeram * now.mem_unit < page_bytes + shadow_bytes) {
         char text[LINE_BYTES];
-        snprintf(text, sizeof text, "%zu MiB wanted, %llu MiB free", (page_bytes + shadow_bytes) >> 20,
+        snprintf(text, sizeof text, "%zu MiB wanted, %llu MiB free",
+                 (page_bytes + shadow_bytes) >> 20,
                  (unsigned long long)now.freeram * now.mem_unit >> 20);
         give_up(text);
     }
@@ -385,7 +386,8 @@ static void obey(char *command)
         ask.paused = true;
     } else if (strcmp(command, "resume") == 0) {
         ask.paused = false;
-    } else if (strncmp(command, "rate ", 5) == 0 && parse_number(command + 5, HIGHEST_RATE, &rate)) {
+    } else if (strncmp(command, "rate ", 5) == 0 &&
+               parse_number(command + 5, HIGHEST_RATE, &rate)) {
         ask.rate = rate;
     } else {
         say("N %s", command);

@@ -1,0 +1,151 @@
+"""What ``postcopy migrate`` was asked for, and the options that say it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from postcopy.errors import UsageError
+from postcopy.migration.decision import Policy
+from postcopy.units import parse_rate
+
+__all__ = ["Request", "libvirt_given", "libvirt_options", "parse_bandwidth", "qemu_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MIB = 1 << 20
+_PATH = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A migration that a user wants.
+
+    :param libvirt: virsh's options, by the names of `postcopy.libvirt.LibvirtOptions`; only those
+        that were given.
+    """
+
+    guest: str
+    destination: str
+    policy: Policy
+    lab: str
+    bandwidth: int | None
+    downtime_limit: float
+    preempt: bool
+    monitors: tuple[Path | None, Path | None]
+    rescues: tuple[Path | None, Path | None]
+    uri: str | None
+    source_uri: str | None
+    peer_uri: str | None
+    libvirt: dict[str, Any]
+
+
+def qemu_options(command: F) -> F:
+    """Add the options that name two bare QEMUs."""
+    for decorate in reversed(
+        (
+            click.option("--qmp", type=_PATH, help="QEMU: the QMP socket of the source."),
+            click.option(
+                "--dest-qmp",
+                type=_PATH,
+                help="QEMU: the QMP socket of one that waits with -incoming defer.",
+            ),
+            click.option(
+                "--rescue-qmp",
+                type=_PATH,
+                help="QEMU: a second QMP socket of the source, for when the first hangs.",
+            ),
+            click.option(
+                "--dest-rescue-qmp", type=_PATH, help="QEMU: the same of the destination."
+            ),
+            click.option("--uri", help="QEMU: where the destination listens, tcp:HOST:PORT."),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def libvirt_options(command: F) -> F:
+    """Add virsh's options, with virsh's names and meaning."""
+    flags = {
+        "--copy-storage-all": "copy the disks whole",
+        "--copy-storage-inc": "copy what differs from disks that are there already",
+        "--parallel": "send over several connections",
+        "--tls": "encrypt what goes between the QEMUs",
+        "--tunnelled": "send through libvirtd (excludes post-copy)",
+        "--auto-converge": "slow the guest down in pre-copy until it converges",
+        "--compressed": "compress memory (excludes post-copy)",
+        "--unsafe": "do without libvirt's check of the disks' caching",
+    }
+    texts = {
+        "--migrate-disks": ("DISKS", "copy only these disks: vda,vdb"),
+        "--postcopy-bandwidth": ("RATE", "the most to send in post-copy"),
+        "--migrateuri": ("URI", "where the destination's QEMU listens: tcp://HOST:PORT"),
+        "--listen-address": ("ADDRESS", "what it binds there"),
+        "--dname": ("NAME", "the domain's name at the destination"),
+        "--peer-uri": ("URI", "DEST as the source reaches it, if that differs"),
+    }
+    options = [
+        click.option("--from", "source_uri", metavar="URI", help="libvirt: where GUEST is now."),
+        click.option(
+            "--persistent/--no-persistent",
+            default=None,
+            help="libvirt: define it at DEST; as it is at the source if not said.",
+        ),
+        click.option(
+            "--undefinesource/--no-undefinesource",
+            default=None,
+            help="libvirt: undefine it at the source; as it is there if not said.",
+        ),
+        *(
+            click.option(name, is_flag=True, help=f"libvirt: {text}.")
+            for name, text in flags.items()
+        ),
+        *(
+            click.option(name, metavar=metavar, help=f"libvirt: {text}.")
+            for name, (metavar, text) in texts.items()
+        ),
+        click.option(
+            "--xml", type=click.File(), help="libvirt: the domain's definition at DEST, in a file."
+        ),
+    ]
+    for decorate in reversed(options):
+        command = decorate(command)
+    return command
+
+
+def libvirt_given(given: dict[str, Any]) -> dict[str, Any]:
+    """Turn the values that click collected into those of `LibvirtOptions`; drop what was not given.
+
+    :raises UsageError: when two of them exclude each other.
+    """
+    kept = {name: value for name, value in given.items() if value not in (None, False)}
+    for name in ("persistent", "undefinesource"):
+        if given[name] is False:
+            kept[name] = False
+    whole, increment = kept.pop("copy_storage_all", False), kept.pop("copy_storage_inc", False)
+    if whole and increment:
+        raise UsageError(
+            "--copy-storage-all and --copy-storage-inc exclude each other",
+            hint="'all' copies whole disks, 'inc' what differs from disks that are there",
+        )
+    if whole or increment:
+        kept["copy_storage"] = "all" if whole else "inc"
+    if disks := kept.get("migrate_disks"):
+        kept["migrate_disks"] = tuple(disks.split(","))
+    if bandwidth := kept.get("postcopy_bandwidth"):
+        kept["postcopy_bandwidth"] = parse_bandwidth(bandwidth)
+    if xml := kept.get("xml"):
+        kept["xml"] = xml.read()
+    return kept
+
+
+def parse_bandwidth(text: str) -> int:
+    """Read a rate (500mbit), or MiB a second as virsh takes them; return bytes a second."""
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        if int(text) == 0:
+            raise UsageError("a bandwidth of 0 moves nothing", hint="leave it out for no bound")
+        return int(text) * _MIB
+    return parse_rate(text)
