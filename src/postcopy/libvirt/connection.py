@@ -145,11 +145,16 @@ class Connection:
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                 raise translate(error, self.uri) from error
-        known = await self.call(self._handle.listAllDomains)
+        known = await self.domain_names()
         raise NotFoundError(
             f"there is no domain {name!r} at {self.uri}",
-            hint=f"it has: {', '.join(sorted(d.name() for d in known)) or 'none'}",
+            hint=f"it has: {', '.join(known) or 'none'}",
         )
+
+    async def domain_names(self) -> list[str]:
+        """Return the names of all domains, running or not."""
+        domains = await self.call(self._handle.listAllDomains)
+        return sorted(domain.name() for domain in domains)
 
     async def find(self, uuid: str) -> libvirt.virDomain | None:
         """Return a domain by UUID, or None."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from postcopy.clock import Clock
 from postcopy.errors import PostcopyError, RefusedError
 from postcopy.migration.outcome import Figures
 from postcopy.migration.phase import Phase
@@ -37,7 +38,7 @@ class FakeDriver:
     def __init__(
         self,
         guest: FakeGuest | None = None,
-        clock: FakeClock | None = None,
+        clock: Clock | None = None,
         *,
         downtime_limit: float = 0.3,
         refuse_switch: int = 0,

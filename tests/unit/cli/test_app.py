@@ -13,6 +13,9 @@ from postcopy.migration.event import Decided, SampleTaken
 from postcopy.paths import state_dir
 
 
+LIBVIRT = ("migrate", "test", "test:///default", "--from", "test:///default")
+
+
 def run(*arguments: str) -> int:
     return app._run(list(arguments))
 
@@ -81,6 +84,17 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (("cancel", "ghost"), 66, "no migration of guest 'ghost'"),
         (("report", "77"), 66, "no run 77"),
         (("lab", "guest", "g", "--verify", "--stop"), 64, "exclude"),
+        (("migrate", "g", "beta", "--tls"), 64, "--tls is an option of libvirt"),
+        (("migrate", "g", "beta", "--bandwidth", "0"), 64, "moves nothing"),
+        ((*LIBVIRT, "--copy-storage-all", "--copy-storage-inc"), 64, "exclude each other"),
+        ((*LIBVIRT, "--migrate-disks", "vda"), 64, "no storage is to be copied"),
+        ((*LIBVIRT, "--tunnelled"), 65, "cannot go over to post-copy"),
+        ((*LIBVIRT, "--compressed"), 65, "excludes post-copy"),
+        ((*LIBVIRT, "--xml", "/nowhere.xml"), 64, "/nowhere.xml"),
+        (LIBVIRT, 64, "are the same host"),
+        (("migrate", "ghost", "test:///default", "--from", "test:///default"), 66, "'ghost'"),
+        (("migrate", "g", "x:///", "--from", "nonsense://"), 69, "nonsense://"),
+        ((*LIBVIRT, "--dry-run"), 64, "are the same host"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named_and_has_its_code(
