@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 import libvirt
 
 from postcopy.clock import Clock, SystemClock
-from postcopy.errors import OutcomeUnknownError, PostcopyError, RefusedError
+from postcopy.errors import NotFoundError, OutcomeUnknownError, PostcopyError, RefusedError
 from postcopy.libvirt import guards
 from postcopy.libvirt.connection import Connection, DomainEvent, translate
+from postcopy.libvirt.ends import Ends
 from postcopy.libvirt.guards import DomainFacts
-from postcopy.libvirt.look import Half, judge, look_at
+from postcopy.libvirt.look import judge
 from postcopy.libvirt.loop import in_thread
 from postcopy.libvirt.options import LibvirtOptions
 from postcopy.libvirt.status import figures_of, phase_of_event, sample_of
@@ -58,8 +59,7 @@ class LibvirtDriver:
         """What a user should know of how it is done."""
         self._uris = (source_uri, destination_uri, peer_uri or destination_uri)
         self._clock = clock or SystemClock()
-        self._source: Connection | None = None
-        self._destination: Connection | None = None
+        self._ends = Ends(source_uri, destination_uri)
         self._facts: DomainFacts | None = None
         self._stack = contextlib.AsyncExitStack()
         self._events: asyncio.Queue[DomainEvent] = asyncio.Queue()
@@ -96,17 +96,17 @@ class LibvirtDriver:
 
         :raises PostcopyError: what stands in the way.
         """
-        source, destination = await self._connect()
-        domain = await source.domain(self.guest)
-        facts = await guards.facts_of_domain(source, domain)
-        await guards.check(source, destination, facts, self.options)
+        await self._ends.connect()
+        source = self._ends.source
+        facts = await guards.facts_of_domain(source, await self._domain())
+        await guards.check(source, self._ends.destination, facts, self.options)
         self._facts = facts
         return facts
 
     async def start(self) -> None:
         """Check, then begin; returns when the migration is under way."""
         facts = await self.check()
-        await self._listen(facts.uuid)
+        await self._listen()
         scheme = urlsplit(self._uris[2])
         if "unix" in scheme.scheme or not scheme.netloc:
             self._note_direct("the destination's URI is a local one, which the source cannot use")
@@ -121,11 +121,27 @@ class LibvirtDriver:
             await self._begin(facts, peer_to_peer=False)
 
     async def attach(self) -> None:
-        """Reach a migration that goes on by itself."""
-        await self._connect()
-        domain = await self._either_domain()
-        self._facts = await guards.facts_of_domain(*domain)
-        await self._listen(self._facts.uuid)
+        """Reach a migration that goes on by itself. One of the two hosts may be silent for now.
+
+        :raises UnavailableError: when neither answers.
+        :raises NotFoundError: when neither has the domain.
+        """
+        try:
+            await self._ends.connect()
+        except PostcopyError:
+            if self._ends.both == (None, None):
+                raise
+        for connection in self._ends.both:
+            if connection is not None and self._facts is None:
+                with contextlib.suppress(NotFoundError):
+                    domain = await connection.domain(self._name_at(connection))
+                    self._facts = await guards.facts_of_domain(connection, domain)
+        if self._facts is None:
+            raise NotFoundError(
+                f"domain {self.guest!r} is neither at {self._uris[0]} nor at {self._uris[1]}",
+                hint="look at both hosts: virsh list --all",
+            )
+        await self._listen()
 
     async def samples(self) -> AsyncIterator[Sample]:
         """Yield a sample on each event of the source, and between them by polling."""
@@ -152,33 +168,30 @@ class LibvirtDriver:
                 "post-copy was not armed when this migration was started",
                 hint="cancel it and start it again with a policy that may switch",
             )
-        source, domain = await self._source_domain()
-        await source.call(domain.migrateStartPostCopy, 0)
+        await self._ends.source.call((await self._domain()).migrateStartPostCopy, 0)
 
     async def cancel(self) -> None:
         """Call it off, unless the guest's memory is already on both hosts."""
-        source, domain = await self._source_domain()
-        assert self._facts is not None
+        domain = await self._domain()
         # Look before acting: the switch may have happened since the last sample.
-        half = await look_at(source, self._facts.uuid)
-        if judge(half, Half(reachable=False)).spread:
+        if judge(*await self._ends.halves(self._known.uuid)).spread:
             raise RefusedError(
                 f"domain {self.guest!r} is in post-copy: its memory is on both hosts, and calling"
                 " the migration off would destroy it",
                 hint="let it finish",
             )
         self._cancelled = True
-        await source.call(domain.abortJob)
+        await self._ends.source.call(domain.abortJob)
 
     async def set_bandwidth(self, bytes_per_second: int) -> None:
         """Bound what is sent before post-copy."""
-        source, domain = await self._source_domain()
-        await source.call(domain.migrateSetMaxSpeed, max(1, -(-bytes_per_second >> 20)), 0)
+        mib = max(1, -(-bytes_per_second >> 20))
+        await self._ends.source.call((await self._domain()).migrateSetMaxSpeed, mib, 0)
 
     async def set_downtime_limit(self, seconds: float) -> None:
         """Set how long the guest may stand still at a pre-copy switchover."""
-        source, domain = await self._source_domain()
-        await source.call(domain.migrateSetMaxDowntime, max(1, round(seconds * 1000)), 0)
+        milliseconds = max(1, round(seconds * 1000))
+        await self._ends.source.call((await self._domain()).migrateSetMaxDowntime, milliseconds, 0)
 
     async def figures(self) -> Figures:
         """Return what libvirt counted."""
@@ -187,34 +200,26 @@ class LibvirtDriver:
     async def close(self) -> None:
         """Let go of both daemons. A direct migration would end with this process, not before."""
         await self._stack.aclose()
-        for connection in (self._source, self._destination):
-            if connection is not None:
-                await connection.close()
-        self._source = self._destination = None
+        await self._ends.close()
 
-    async def _connect(self) -> tuple[Connection, Connection]:
-        if self._source is None or self._destination is None:
-            self._source, self._destination = await asyncio.gather(
-                Connection.open(self._uris[0]), Connection.open(self._uris[1])
-            )
-        assert self._source is not None
-        assert self._destination is not None
-        return self._source, self._destination
+    async def _listen(self) -> None:
+        """Hear of the domain from the source, if it answers."""
+        source, _ = self._ends.both
+        if source is not None:
+            uuid = self._known.uuid
+            self._events = await self._stack.enter_async_context(source.events(uuid))
 
-    async def _listen(self, uuid: str) -> None:
-        assert self._source is not None
-        self._events = await self._stack.enter_async_context(self._source.events(uuid))
+    @property
+    def _known(self) -> DomainFacts:
+        assert self._facts is not None  # set by start and attach, before anything else is called
+        return self._facts
 
-    async def _source_domain(self) -> tuple[Connection, libvirt.virDomain]:
-        source, _ = await self._connect()
-        return source, await source.domain(self.guest)
+    def _name_at(self, connection: Connection) -> str:
+        there = connection is self._ends.both[1]
+        return (self.options.dname or self.guest) if there else self.guest
 
-    async def _either_domain(self) -> tuple[Connection, libvirt.virDomain]:
-        source, destination = await self._connect()
-        try:
-            return source, await source.domain(self.guest)
-        except PostcopyError:
-            return destination, await destination.domain(self.options.dname or self.guest)
+    async def _domain(self) -> libvirt.virDomain:
+        return await self._ends.source.domain(self.guest)
 
     def _note_direct(self, why: str) -> None:
         self.notes.append(
@@ -222,21 +227,20 @@ class LibvirtDriver:
         )
 
     async def _begin(self, facts: DomainFacts, *, peer_to_peer: bool) -> None:
-        source, destination = await self._connect()
-        domain = await source.domain(self.guest)
+        domain = await self._domain()
         flags = self.options.flags(peer_to_peer=peer_to_peer, persistent=facts.persistent)
         parameters = self.options.parameters()
         if peer_to_peer:
             call = in_thread(domain.migrateToURI3, self._uris[2], parameters, flags)
         else:
-            call = in_thread(domain.migrate3, destination.handle, parameters, flags)
+            call = in_thread(domain.migrate3, self._ends.destination.handle, parameters, flags)
         self._call = asyncio.create_task(call)
         # An error here is read later; asyncio must not complain when nobody comes to that.
         self._call.add_done_callback(lambda task: task.cancelled() or task.exception())
-        await self._under_way(source, domain)
+        await self._under_way(domain)
         await self.set_downtime_limit(self.options.downtime_limit)
 
-    async def _under_way(self, source: Connection, domain: libvirt.virDomain) -> None:
+    async def _under_way(self, domain: libvirt.virDomain) -> None:
         """Return when memory moves, or raise why it does not."""
         assert self._call is not None
         while True:
@@ -246,7 +250,7 @@ class LibvirtDriver:
                     raise self._told(error)
                 return
             with contextlib.suppress(PostcopyError):
-                if (await source.call(domain.jobStats)).get("memory_total"):
+                if (await self._ends.source.call(domain.jobStats)).get("memory_total"):
                     return
 
     async def _next(self) -> DomainEvent | None:
@@ -271,23 +275,21 @@ class LibvirtDriver:
         ended_at = event.at if event and event.kind == "iteration" and event.detail >= 2 else None
         announced = phase_of_event(event.event, event.detail) if event is not None else None
         try:
-            source, domain = await self._source_domain()
-            statistics = await source.call(domain.jobStats)
+            statistics = await self._ends.source.call((await self._domain()).jobStats)
         except PostcopyError as error:
             return await self._looked(at, error.message)
         if not statistics.get("memory_total"):
             return await self._looked(at)
         self._statistics = statistics
-        phase = announced or (await self._moving_phase(source))
+        phase = announced or (await self._moving_phase())
         return sample_of(
             statistics, at, phase, status=f"job {statistics.get('type')}", pass_ended_at=ended_at
         )
 
-    async def _moving_phase(self, source: Connection) -> Phase:
+    async def _moving_phase(self) -> Phase:
         if self._phase in (Phase.PRECOPY, Phase.POSTCOPY):
             return self._phase  # what changes it is announced by an event
-        assert self._facts is not None
-        return judge(await look_at(source, self._facts.uuid), Half(reachable=False))
+        return judge(*await self._ends.halves(self._known.uuid))
 
     async def _ended(self, at: float, error: BaseException | None) -> Sample:
         """The call that migrates has returned: look whether what it says is so."""
@@ -298,28 +300,15 @@ class LibvirtDriver:
 
     async def _looked(self, at: float, error: str = "") -> Sample:
         """Say where the guest is by asking both hosts."""
-        assert self._facts is not None
-        uuid = self._facts.uuid
-        source, destination = await self._reconnected()
-        halves = await asyncio.gather(look_at(source, uuid), look_at(destination, uuid))
+        if await self._ends.reconnect():
+            await self._listen()
+        halves = await self._ends.halves(self._known.uuid)
         phase = judge(*halves)
         if phase is Phase.SETUP:
             # Begun and no longer under way, and the guest runs at the source.
             phase = Phase.CANCELLED if self._cancelled else Phase.FAILED
         status = f"source: {halves[0]}; destination: {halves[1]}"
         return sample_of(self._statistics, at, phase, status=status, error=error)
-
-    async def _reconnected(self) -> tuple[Connection, Connection]:
-        source, destination = await self._connect()
-        if not await source.alive():
-            with contextlib.suppress(PostcopyError):
-                source = self._source = await Connection.open(self._uris[0], 5.0)
-                assert self._facts is not None
-                await self._listen(self._facts.uuid)
-        if not await destination.alive():
-            with contextlib.suppress(PostcopyError):
-                destination = self._destination = await Connection.open(self._uris[1], 5.0)
-        return source, destination
 
     def _told(self, error: BaseException) -> PostcopyError:
         if isinstance(error, libvirt.libvirtError):

@@ -1,0 +1,102 @@
+"""The two daemons of a migration, either of which may go away and come back."""
+
+import asyncio
+import contextlib
+
+from postcopy.errors import PostcopyError, UnavailableError
+from postcopy.libvirt.connection import Connection
+from postcopy.libvirt.look import Half, look_at
+
+__all__ = ["Ends"]
+
+
+class Ends:
+    """Connections to source and destination, as far as they answer.
+
+    :param source_uri: libvirt URI of the source.
+    :param destination_uri: of the destination, as seen from here.
+    """
+
+    def __init__(self, source_uri: str, destination_uri: str) -> None:
+        self._uris = (source_uri, destination_uri)
+        self._open: list[Connection | None] = [None, None]
+
+    @property
+    def source(self) -> Connection:
+        """The connection to the source.
+
+        :raises UnavailableError: when there is none.
+        """
+        return self._there(0)
+
+    @property
+    def destination(self) -> Connection:
+        """The connection to the destination.
+
+        :raises UnavailableError: when there is none.
+        """
+        return self._there(1)
+
+    @property
+    def both(self) -> tuple[Connection | None, Connection | None]:
+        """Source and destination; None for one that does not answer."""
+        source, destination = self._open
+        return source, destination
+
+    async def connect(self) -> None:
+        """Open what is not open; what can be opened is kept if the other cannot.
+
+        :raises UnavailableError: of the source, if both fail.
+        """
+        missing = [index for index, connection in enumerate(self._open) if connection is None]
+        opened = await asyncio.gather(
+            *(Connection.open(self._uris[index]) for index in missing), return_exceptions=True
+        )
+        for index, result in zip(missing, opened, strict=True):
+            if isinstance(result, Connection):
+                self._open[index] = result
+        for result in opened:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def reconnect(self) -> bool:
+        """Replace connections that have died, as far as the daemons are back.
+
+        :returns: whether the source's connection is a new one, which hears no events yet.
+        """
+        for index, connection in enumerate(self._open):
+            if connection is not None and not await connection.alive():
+                await connection.close()
+                self._open[index] = None
+        was_there = self._open[0] is not None
+        # One that is not back yet may come back later.
+        with contextlib.suppress(PostcopyError):
+            await self.connect()
+        return not was_there and self._open[0] is not None
+
+    async def halves(self, uuid: str) -> tuple[Half, Half]:
+        """Ask both hosts for the domain."""
+        source, destination = await asyncio.gather(
+            *(look_at(c, uuid) if c is not None else _silence() for c in self._open)
+        )
+        return source, destination
+
+    async def close(self) -> None:
+        """Let go of both."""
+        for index, connection in enumerate(self._open):
+            if connection is not None:
+                await connection.close()
+            self._open[index] = None
+
+    def _there(self, index: int) -> Connection:
+        connection = self._open[index]
+        if connection is None:
+            raise UnavailableError(
+                f"libvirt at {self._uris[index]} does not answer any more",
+                hint="is libvirtd still running there?",
+            )
+        return connection
+
+
+async def _silence() -> Half:
+    return Half(reachable=False)
