@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -140,6 +141,9 @@ class LiveDisplay(Silent):
     def __call__(self, event: Event) -> None:
         match event:
             case SampleTaken(sample=sample):
+                if self._sample is not None and not sample.total_bytes:
+                    # A migration that has ended may have no figures any more.
+                    sample = replace(self._sample, phase=sample.phase)
                 self._sample = sample
             case Decided() | Acted():
                 self._decision = event.text
