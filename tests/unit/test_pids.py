@@ -1,7 +1,9 @@
 """Finding and ending processes that nobody holds a handle of."""
 
 import asyncio
+import contextlib
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -21,9 +23,13 @@ def mark() -> str:
 def family(mark: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process with a child that keeps making grandchildren."""
     script = "while :; do sleep 0.01; done & while :; do sleep 0.01; done"
-    process = subprocess.Popen(["sh", "-c", script], env={**os.environ, "TEST_MARK": mark})
+    process = subprocess.Popen(
+        ["sh", "-c", script], env={**os.environ, "TEST_MARK": mark}, start_new_session=True
+    )
     yield process
-    process.kill()
+    # The child goes on without its parent: the whole group has to end.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
