@@ -27,6 +27,9 @@ __all__ = ["LibvirtDriver"]
 # Pass ends and phases come as events; polling only draws the curve between them.
 _POLL_SECONDS = 0.2
 
+# How long the figures of a job that is over may take to come.
+_FIGURES_SECONDS = 0.2
+
 # How long a host that stopped answering may take to come back before we stop watching.
 _PATIENCE_SECONDS = 60.0
 
@@ -67,6 +70,7 @@ class LibvirtDriver:
         self._phase = Phase.SETUP
         self._cancelled = False
         self._statistics: dict[str, Any] = {}
+        self._figured = False
 
     def record(self) -> Mapping[str, Any]:
         """Return the URIs and options."""
@@ -268,8 +272,8 @@ class LibvirtDriver:
 
     async def _sample(self, event: DomainEvent | None) -> Sample:
         at = self._clock.now()
-        if event is not None and event.kind == "job-completed":
-            self._statistics = {**self._statistics, **(event.figures or {})}
+        if event is not None:
+            self._figure(event)
         if self._call is not None and self._call.done():
             return await self._ended(at, self._call.exception())
         ended_at = event.at if event and event.kind == "iteration" and event.detail >= 2 else None
@@ -293,9 +297,11 @@ class LibvirtDriver:
 
     async def _ended(self, at: float, error: BaseException | None) -> Sample:
         """The call that migrates has returned: look whether what it says is so."""
-        while not self._events.empty():
-            event = self._events.get_nowait()
-            self._statistics = {**self._statistics, **(event.figures or {})}
+        # The figures of the job follow on its heels, if the source's daemon lives.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIGURES_SECONDS):
+                while not self._figured:
+                    self._figure(await self._events.get())
         return await self._looked(at, self._told(error).message if error else "")
 
     async def _looked(self, at: float, error: str = "") -> Sample:
@@ -309,6 +315,11 @@ class LibvirtDriver:
             phase = Phase.CANCELLED if self._cancelled else Phase.FAILED
         status = f"source: {halves[0]}; destination: {halves[1]}"
         return sample_of(self._statistics, at, phase, status=status, error=error)
+
+    def _figure(self, event: DomainEvent) -> None:
+        if event.kind == "job-completed":
+            self._figured = True
+            self._statistics = {**self._statistics, **(event.figures or {})}
 
     def _told(self, error: BaseException) -> PostcopyError:
         if isinstance(error, libvirt.libvirtError):

@@ -93,7 +93,7 @@ class Supervisor:
             if self.phase.terminal or self.phase is Phase.PAUSED:
                 break
         figures = Figures()
-        if self.phase.terminal:
+        if self.phase is Phase.COMPLETED:
             try:
                 figures = await self._driver.figures()
             except PostcopyError as problem:
