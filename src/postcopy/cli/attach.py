@@ -9,7 +9,7 @@ import click
 
 from postcopy import policy as policies
 from postcopy.cli import moves, session
-from postcopy.cli.output import format_option, runs_async
+from postcopy.cli.output import format_option, print_data, runs_async
 from postcopy.errors import NotFoundError, OutcomeUnknownError, RefusedError
 from postcopy.migration.conduct import CANCEL_SIGNAL, SWITCH_SIGNAL
 from postcopy.migration.journal import Journal, Run
@@ -44,7 +44,7 @@ async def switch(guest: str, format_: str) -> None:
         if pid is not None:
             run = _unfinished(journal, guest)
             await _ask(pid, SWITCH_SIGNAL, journal, run, lambda phase: phase is not Phase.PRECOPY)
-            click.echo(f"guest {guest!r} goes on in post-copy")
+            _print(guest, run, "postcopy", f"guest {guest!r} goes on in post-copy", format_)
             return
         with session.claimed(guest):
             run = _unfinished(journal, guest)
@@ -77,7 +77,11 @@ async def cancel(guest: str, format_: str) -> None:
                 outcome = await _watch(journal, run, format_, Supervisor.ask_to_cancel)
                 if outcome.fate is not Fate.CANCELLED:
                     session.conclude(run, outcome, format_)
-    click.echo(f"cancelled; guest {guest!r} goes on at {run.source}")
+    _print(guest, run, "cancelled", f"cancelled; guest {guest!r} goes on at {run.source}", format_)
+
+
+def _print(guest: str, run: Run, phase: str, text: str, format_: str) -> None:
+    print_data({"guest": guest, "run": run.id, "phase": phase}, format_, lambda: click.echo(text))
 
 
 async def _watch(

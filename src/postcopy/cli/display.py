@@ -145,8 +145,10 @@ class LiveDisplay(Silent):
                     # A migration that has ended may have no figures any more.
                     sample = replace(self._sample, phase=sample.phase)
                 self._sample = sample
-            case Decided() | Acted():
-                self._decision = event.text
+            case Decided(text=text):
+                self._decision = text
+            case Acted(text=text):
+                self._decision += f" ({text})"
             case Noted(text=text):
                 self._live.console.print(f"note: {text}", markup=False)
             case PhaseChanged():
