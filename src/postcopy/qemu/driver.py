@@ -240,7 +240,11 @@ class QemuDriver:
         deadline = self._clock.now() + _ARRIVAL_SECONDS
         state = "no answer"
         while self._destination.connected and self._clock.now() < deadline:
-            state = (await self._destination.execute("query-status"))["status"]
+            try:
+                state = (await self._destination.execute("query-status"))["status"]
+            except PostcopyError as error:
+                state = error.message
+                break
             if state == "running":
                 return sample
             await self._clock.sleep(0.01)

@@ -169,6 +169,24 @@ async def test_completed_is_believed_when_the_guest_runs(pair: Pair) -> None:
     assert task.done()
 
 
+async def test_a_destination_that_dies_at_the_end_is_not_called_completed(pair: Pair) -> None:
+    def dies(arguments: dict[str, Any]) -> dict[str, Any]:
+        if pair.migration["status"] == "completed":
+            pair.destination.hang_up()
+        return {"status": "inmigrate"}
+
+    pair.destination.replies["query-status"] = dies
+    driver = pair.driver()
+    await driver.start()
+    async for sample in driver.samples():
+        pair.becomes("completed")
+        if sample.phase is Phase.UNKNOWN:
+            break
+    await driver.close()
+    assert sample.phase is Phase.UNKNOWN
+    assert "is not seen running" in sample.error
+
+
 async def test_a_state_never_heard_of_does_not_end_the_watch(pair: Pair) -> None:
     phases: list[Phase] = []
     script = iter(["postcopy-teleporting", "postcopy-active", "completed"])
