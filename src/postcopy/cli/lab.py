@@ -11,8 +11,10 @@ from typing import Any
 import click
 
 from postcopy.cli.output import format_option, print_data, print_table, runs_async
-from postcopy.errors import MigrationError, UsageError
+from postcopy.errors import MigrationError, RefusedError, UsageError
 from postcopy.lab import names
+from postcopy.lab.domain import LabDomain
+from postcopy.lab.find import all_guests, find_guest
 from postcopy.lab.guest import LabGuest
 from postcopy.lab.lab import Lab
 from postcopy.lab.machine import ACCELERATORS, GuestSpec
@@ -115,15 +117,15 @@ async def _status(one: Lab) -> dict[str, Any]:
     found = await one.status()
     data: dict[str, Any] = {**asdict(found), "guests": []}
     if found.state is LabState.UP:
-        for guest_name in LabGuest.names(one):
-            guest = LabGuest.load(one, guest_name)
-            states = await guest.look()
-            running = [host for host, state in states.items() if state.run_state == "running"]
+        for guest in all_guests(one):
+            states = await guest.states()
+            running = [host for host, state in states.items() if state == "running"]
             data["guests"].append(
                 {
-                    "name": guest_name,
+                    "name": guest.spec.name,
+                    "kind": "domain" if isinstance(guest, LabDomain) else "bare",
                     "host": running[0] if running else None,
-                    "states": {host: state.run_state for host, state in states.items()},
+                    "states": states,
                     "workload": asdict(guest.spec.workload),
                 }
             )
@@ -184,6 +186,7 @@ async def link(name: str, rate: str | None, action: str | None, format_: str) ->
 )
 @click.option("--seed", default=1, show_default=True, help="Of what the pages hold.")
 @click.option("--accelerator", default="tcg", show_default=True, type=click.Choice(ACCELERATORS))
+@click.option("--bare", is_flag=True, help="A QEMU of its own, without libvirt.")
 @click.option("--verify", is_flag=True, help="Have it check every page of its memory.")
 @click.option("--stop", is_flag=True, help="End it.")
 @format_option
@@ -198,11 +201,12 @@ async def guest(
     pattern: str,
     seed: int,
     accelerator: str,
+    bare: bool,
     verify: bool,
     stop: bool,
     format_: str,
 ) -> None:
-    """Start the guest NAME, have it verify its memory, or stop it.
+    """Start the guest NAME as a libvirt domain, have it verify its memory, or stop it.
 
     Its only process, the witness, rewrites its hot memory, knows what every page must hold, and
     says every 20 ms that it lives.
@@ -211,21 +215,26 @@ async def guest(
         raise UsageError("--verify and --stop exclude each other", hint="verify first, then stop")
     one = Lab(name)
     if verify:
-        await _verify(LabGuest.load(one, guest_name), format_)
+        await _verify(find_guest(one, guest_name), format_)
     elif stop:
-        await LabGuest.load(one, guest_name).stop()
+        await find_guest(one, guest_name).stop()
     else:
         one.host(host)  # an unknown host, before anything is started
         workload = Workload(cold_mib=cold, hot_mib=hot, rate=rate, pattern=pattern, seed=seed)
         spec = GuestSpec(name=guest_name, workload=workload, accelerator=accelerator)
         with progress() as show:
             show(f"booting guest {guest_name}, and letting it fill {cold + hot} MiB of memory")
-            await LabGuest.start(one, spec, host)
+            if guest_name in (known.spec.name for known in all_guests(one)):
+                raise RefusedError(
+                    f"lab {name!r} has a guest {guest_name!r} already",
+                    hint=f"stop it first: postcopy lab guest {guest_name} --stop",
+                )
+            await (LabGuest if bare else LabDomain).start(one, spec, host)
         data = {**asdict(spec), "host": host}
         print_data(data, format_, lambda: click.echo(f"guest {guest_name} runs on {host}"))
 
 
-async def _verify(one: LabGuest, format_: str) -> None:
+async def _verify(one: LabGuest | LabDomain, format_: str) -> None:
     verdict = await one.verify()
     data = asdict(verdict)
     wrong = verdict.pages_wrong

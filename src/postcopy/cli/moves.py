@@ -1,6 +1,7 @@
 """Where a migration's two ends are: in a lab, at two libvirt hosts, or behind two QMP sockets."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from postcopy.cli.request import Request
@@ -49,20 +50,22 @@ async def prepare(request: Request) -> Move:
 
 async def check(request: Request) -> str:
     """Make the checks that can be made without moving anything; return the source's name."""
-    if request.source_uri is not None:
-        driver = _libvirt_driver(request)
-        try:
-            await driver.check()
-        finally:
-            await driver.close()
-        return request.source_uri
-    if request.monitors == (None, None):
+    if request.source_uri is None and request.monitors == (None, None):
+        from postcopy.lab.domain import LabDomain
         from postcopy.lab.lab import Lab
-        from postcopy.lab.move import check as check_in_lab
+        from postcopy.lab.move import check as check_bare
 
-        _, source = await check_in_lab(Lab(request.lab), request.guest, request.destination)
-        return source
-    return "source"
+        lab = Lab(request.lab)
+        if request.guest not in LabDomain.names(lab):
+            # The QEMU that such a guest would arrive in is not there yet.
+            _, source = await check_bare(lab, request.guest, request.destination)
+            return source
+    move = await prepare(request)
+    try:
+        await move.driver.check()
+    finally:
+        await move.settle()
+    return move.source
 
 
 def resume(record: Mapping[str, Any], guest: str) -> Move:
@@ -84,11 +87,15 @@ def resume(record: Mapping[str, Any], guest: str) -> Move:
 
 
 async def _in_lab(request: Request) -> Move:
+    from postcopy.lab.domain import LabDomain
     from postcopy.lab.lab import Lab
     from postcopy.lab.move import LabMove
 
+    lab = Lab(request.lab)
+    if request.guest in LabDomain.names(lab):
+        return await _in_lab_by_libvirt(request)
     return await LabMove.prepare(
-        Lab(request.lab),
+        lab,
         request.guest,
         request.destination,
         postcopy=request.policy.uses_postcopy,
@@ -96,6 +103,26 @@ async def _in_lab(request: Request) -> Move:
         bandwidth=request.bandwidth,
         downtime_limit=request.downtime_limit,
     )
+
+
+async def _in_lab_by_libvirt(request: Request) -> PlainMove:
+    """Move a domain of a lab, whose hosts' URIs need not be told."""
+    from postcopy.lab import libvirtd
+    from postcopy.lab.domain import LabDomain
+    from postcopy.lab.lab import Lab
+
+    domain = LabDomain.load(Lab(request.lab), request.guest)
+    source = await domain.where()
+    destination = domain.lab.host(request.destination)
+    driver = _libvirt_driver(
+        replace(
+            request,
+            source_uri=libvirtd.uris(domain.hosts[source])["unix"],
+            destination=libvirtd.uris(destination)["tcp"],
+            peer_uri=libvirtd.uris(destination)["peer"],
+        )
+    )
+    return PlainMove(driver, source, request.destination)
 
 
 def _between_qemus(request: Request) -> Move:

@@ -3,28 +3,17 @@
 import asyncio
 import contextlib
 import json
-import os
-import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import TypeVar
 
 from postcopy.errors import NotFoundError, OutcomeUnknownError, RefusedError, UnavailableError
-from postcopy.lab import names, witness
-from postcopy.lab.initramfs import build_initramfs
+from postcopy.lab import names, talk
+from postcopy.lab.boot import provide_boot_files
 from postcopy.lab.lab import Lab
 from postcopy.lab.machine import GuestSpec
 from postcopy.lab.observer import Observation, observe
-from postcopy.lab.records import Failure, Ready, Record, Text, Verdict, merge, read_log
+from postcopy.lab.records import Record, Verdict, merge, read_log
 from postcopy.lab.side import Side, SideState
-from postcopy.paths import cache_dir
 
 __all__ = ["LabGuest"]
-
-_BOOT_SECONDS = 60.0
-_ANSWER_SECONDS = 120.0
-
-T = TypeVar("T")
 
 
 class LabGuest:
@@ -80,7 +69,7 @@ class LabGuest:
         path.write_text(json.dumps(spec.to_dict()))
         try:
             await guest.start_side(host, incoming=False)
-            await guest._wait_ready(guest.sides[host])
+            await talk.wait_ready(spec.name, guest.sides[host].console_log)
         except BaseException:
             await guest.stop()
             raise
@@ -89,7 +78,7 @@ class LabGuest:
     async def start_side(self, host: str, *, incoming: bool) -> Side:
         """Start this guest's QEMU on a host."""
         side = self.sides[host]
-        await side.start(self.lab.root().kernel, await _initramfs(), incoming=incoming)
+        await side.start(await provide_boot_files(self.lab, side.host), incoming=incoming)
         return side
 
     async def look(self) -> dict[str, SideState]:
@@ -98,6 +87,10 @@ class LabGuest:
         return {
             name: state for name, state in zip(self.sides, states, strict=True) if state is not None
         }
+
+    async def states(self) -> dict[str, str]:
+        """Return what each QEMU calls its own state, by host."""
+        return {name: state.run_state for name, state in (await self.look()).items()}
 
     async def where(self) -> str:
         """Return the host on which the guest runs now.
@@ -136,32 +129,16 @@ class LabGuest:
 
         :raises UnavailableError: when the guest does not answer.
         """
-        return await self._ask("verify", lambda r: r if isinstance(r, Verdict) else None)
+        side = self.sides[await self.where()]
+        return await talk.verify(self.spec.name, side.commands, side.console_log)
 
     async def command(self, text: str) -> str:
         """Have the guest obey a command of its witness, such as ``rate 500``; return its answer.
 
         :raises UnavailableError: when the guest does not answer.
         """
-        return await self._ask(
-            text, lambda r: r.text if isinstance(r, Text) and r.text[:2] in ("A ", "N ") else None
-        )
-
-    async def _ask(self, text: str, answer: Callable[[Record], T | None]) -> T:
         side = self.sides[await self.where()]
-        asked_at = time.time()
-        async with _line_to(side.commands) as writer:
-            writer.write(text.encode() + b"\n")
-            deadline = time.monotonic() + _ANSWER_SECONDS
-            while time.monotonic() < deadline:
-                for record in read_log(side.console_log):
-                    if record.at >= asked_at and (found := answer(record)) is not None:
-                        return found
-                await asyncio.sleep(0.05)
-        raise UnavailableError(
-            f"guest {self.spec.name!r} has not answered {text!r} within {_ANSWER_SECONDS:.0f} s",
-            hint=f"see what it last said in {side.console_log}",
-        )
+        return await talk.command(self.spec.name, side.commands, side.console_log, text)
 
     def console(self) -> list[Record]:
         """Return what the guest said on either host, in the order of arrival."""
@@ -177,49 +154,3 @@ class LabGuest:
             with contextlib.suppress(UnavailableError, OutcomeUnknownError):
                 await side.quit()
         (self.lab.runtime_dir / "guests" / f"{self.spec.name}.json").unlink(missing_ok=True)
-
-    async def _wait_ready(self, side: Side) -> None:
-        hint = f"see what it said in {side.console_log}"
-        deadline = time.monotonic() + _BOOT_SECONDS
-        while time.monotonic() < deadline:
-            for record in read_log(side.console_log):
-                if isinstance(record, Ready):
-                    return
-                if isinstance(record, Failure):
-                    raise UnavailableError(
-                        f"guest {self.spec.name!r} cannot work: {record.reason}", hint=hint
-                    )
-            await asyncio.sleep(0.05)
-        raise UnavailableError(
-            f"guest {self.spec.name!r} did not come up within {_BOOT_SECONDS:.0f} s", hint=hint
-        )
-
-
-@contextlib.asynccontextmanager
-async def _line_to(socket: Path) -> AsyncIterator[asyncio.StreamWriter]:
-    """Open a serial line, for as long as the answer takes.
-
-    Closed at once, it would lose what the guest has not read yet: a few bytes fit into its port.
-    """
-    try:
-        _, writer = await asyncio.open_unix_connection(socket)
-    except OSError as error:
-        raise UnavailableError(
-            f"the guest takes no commands at {socket}: {error.strerror}",
-            hint="is it still running? postcopy lab status",
-        ) from error
-    try:
-        yield writer
-    finally:
-        writer.close()
-
-
-async def _initramfs() -> Path:
-    """Return an initramfs with today's witness, making it if there is none."""
-    program = await witness.build(cache_dir() / "guest")
-    image = program.with_suffix(".cpio")
-    if not image.exists():
-        part = image.with_suffix(f".{os.getpid()}.part")
-        part.write_bytes(build_initramfs(program))
-        part.replace(image)
-    return image

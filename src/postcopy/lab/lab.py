@@ -14,7 +14,7 @@ from postcopy.errors import (
     RefusedError,
     UnavailableError,
 )
-from postcopy.lab import bootstrap, lock, names, network, state, teardown
+from postcopy.lab import bootstrap, libvirtd, lock, names, network, state, teardown
 from postcopy.lab import host as hosts
 from postcopy.lab import root as roots
 from postcopy.lab.host import Host
@@ -85,6 +85,7 @@ class Lab:
                         hint=f"`{self._command('down')}` first",
                     )
                 progress(f"lab {self.name} is up already")
+                await self._ensure_libvirtd(progress)
                 if rate is not None:
                     await DataLink(self.name).set_rate(rate)
                 return
@@ -130,6 +131,7 @@ class Lab:
                 host.alive,
                 names.data_address(record.slot, name),
                 names.control_address(record.slot, name),
+                self._uris(name, record),
             )
             for name, host in record.hosts.items()
         )
@@ -148,7 +150,9 @@ class Lab:
             raise NotFoundError(
                 f"there is no host {name!r}", hint=f"a lab has {' and '.join(names.HOSTS)}"
             )
-        record = self._up_record()
+        return self._host(name, self._up_record())
+
+    def _host(self, name: str, record: LabRecord) -> Host:
         return Host(
             self.name,
             name,
@@ -157,6 +161,9 @@ class Lab:
             names.control_address(record.slot, name),
             state.directory(self.name) / name,
         )
+
+    def _uris(self, name: str, record: LabRecord) -> dict[str, str]:
+        return libvirtd.uris(self._host(name, record))
 
     def link(self) -> DataLink:
         """Return the link between the hosts.
@@ -204,7 +211,12 @@ class Lab:
                 raise result
             running[name] = result
         record.with_hosts(running).save()
+        await self._ensure_libvirtd(progress)
         progress(f"lab {self.name} is up")
+
+    async def _ensure_libvirtd(self, progress: Callable[[str], None]) -> None:
+        progress("starting libvirtd where it does not run")
+        await asyncio.gather(*(libvirtd.ensure(self.host(name)) for name in names.HOSTS))
 
     async def _start(
         self, name: str, record: LabRecord, built: roots.Root, kvm: bool

@@ -9,8 +9,11 @@ QEMU's serial port and appends one line to the log for each that it hears::
 The time is read from the realtime clock once and counted with the monotonic clock from then on: an
 interval between two lines is never wrong because somebody set the clock. It ends when the guest's
 QEMU does, or on SIGTERM. What is left of an unfinished line then has no newline in the log either.
+With a third argument, ``stay``, it waits for a guest as long as it takes, and for it to come again
+after that, until SIGTERM.
 """
 
+import functools
 import os
 import signal
 import socket
@@ -26,12 +29,12 @@ GATHER_SECONDS = 0.001
 for each of its bytes, and costs a stamp that is late by as much."""
 
 
-def connect(path: str) -> socket.socket:
+def connect(path: str, patience: float = CONNECT_SECONDS) -> socket.socket:
     """Connect to the socket as soon as it is there.
 
-    :raises OSError: when it is not, or nobody listens, for ten seconds.
+    :raises OSError: when it is not, or nobody listens, for that many seconds.
     """
-    deadline = time.monotonic() + CONNECT_SECONDS
+    deadline = time.monotonic() + patience
     while True:
         line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -43,6 +46,11 @@ def connect(path: str) -> socket.socket:
             time.sleep(RETRY_SECONDS)
         else:
             return line
+
+
+def hang_up(line: socket.socket, *_: object) -> None:
+    """End a recording as if the other side had."""
+    line.shutdown(socket.SHUT_RD)
 
 
 def record(line: socket.socket, log: int) -> None:
@@ -61,26 +69,32 @@ def record(line: socket.socket, log: int) -> None:
 
 def main(arguments: list[str]) -> int:
     """Record until the guest is gone; the result is the program's exit code."""
-    if len(arguments) != 2:
-        print("usage: recorder.py SOCKET LOG", file=sys.stderr)
+    if len(arguments) not in (2, 3) or arguments[2:] not in ([], ["stay"]):
+        print("usage: recorder.py SOCKET LOG [stay]", file=sys.stderr)
         return 64
-    path, log_path = arguments
+    path, log_path = arguments[:2]
     try:
         # Emulated guests keep every core busy, and a stamp must not wait for them.
         os.nice(-10)
     except PermissionError:
         print("recorder: no permission to raise the priority; stamps may be late", file=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        line = connect(path)
-    except OSError as error:
-        print(f"recorder: no serial port at {path}: {error.strerror}", file=sys.stderr)
-        return 69
     log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-    # The same end as a guest that is gone: what was heard so far is written first.
-    signal.signal(signal.SIGTERM, lambda *_: line.shutdown(socket.SHUT_RD))
-    record(line, log)
-    return 0
+    stay = bool(arguments[2:])
+    while True:
+        try:
+            line = connect(path, float("inf") if stay else CONNECT_SECONDS)
+        except OSError as error:
+            print(f"recorder: no serial port at {path}: {error.strerror}", file=sys.stderr)
+            return 69
+        if not stay:
+            # The same end as a guest that is gone: what was heard so far is written first.
+            end = functools.partial(hang_up, line)
+            signal.signal(signal.SIGTERM, end)
+        record(line, log)
+        line.close()
+        if not stay:
+            return 0
 
 
 if __name__ == "__main__":

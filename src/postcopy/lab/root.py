@@ -51,7 +51,13 @@ DEFAULT_RELEASE = "trixie"
 
 RELEASES = {
     "trixie": Release(
-        "trixie", "trixie", ("qemu-system-x86", "python3-minimal", "iproute2", "procps")
+        "trixie",
+        "trixie",
+        (
+            *("qemu-system-x86", "qemu-utils", "libvirt-daemon", "libvirt-clients"),
+            *("libvirt-daemon-driver-qemu", "libvirt-daemon-driver-storage"),
+            *("openssh-server", "python3-minimal", "iproute2", "procps"),
+        ),
     ),
 }
 

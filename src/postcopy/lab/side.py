@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import shutil
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from postcopy.errors import MigrationError, OutcomeUnknownError, UnavailableError
+from postcopy.lab.boot import INSIDE, BootFiles
 from postcopy.lab.host import Host
 from postcopy.lab.machine import GuestSpec, qemu_arguments
 from postcopy.qemu.monitor import NotListeningError, connected
@@ -14,9 +15,6 @@ from postcopy.qemu.options import Endpoint
 from postcopy.qemu.status import phase_of
 
 __all__ = ["Side", "SideState"]
-
-_INSIDE = PurePosixPath("/run/postcopy")
-_RECORDER = Path(__file__).with_name("recorder.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class Side:
         self.host = host
         self.spec = spec
         self.directory = host.runtime_dir / "guests" / spec.name
-        self._inside = _INSIDE / "guests" / spec.name
+        self._inside = INSIDE / "guests" / spec.name
 
     @property
     def endpoint(self) -> Endpoint:
@@ -66,7 +64,7 @@ class Side:
         """The socket on which the guest takes commands."""
         return self.directory / "commands"
 
-    async def start(self, kernel: Path, initramfs: Path, *, incoming: bool) -> None:
+    async def start(self, files: BootFiles, *, incoming: bool) -> None:
         """Start QEMU and the recorder of the guest's console.
 
         What an earlier guest of that name said here is forgotten; what this guest said before it
@@ -75,14 +73,14 @@ class Side:
         if not incoming:
             shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True, exist_ok=True)
-        files = [self._provide(path) for path in (kernel, initramfs, _RECORDER)]
         await self.host.run(
-            *qemu_arguments(self.spec, files[0], files[1], self._inside, incoming=incoming),
+            *qemu_arguments(
+                self.spec, files.kernel, files.initramfs, self._inside, incoming=incoming
+            ),
             timeout=30.0,
         )
-        recorder = (
-            f"/usr/bin/python3 -I {files[2]} {self._inside}/console {self._inside}/console.log"
-        )
+        base = f"{self._inside}/console"
+        recorder = f"/usr/bin/python3 -I {files.recorder} {base} {base}.log"
         # Detached, and with nothing of ours open: it outlives this process, as the guest does.
         await self.host.run(
             "sh", "-c", f"exec setsid -f {recorder} </dev/null >{self._inside}/recorder.err 2>&1"
@@ -121,12 +119,3 @@ class Side:
                 f"QEMU of guest {self.spec.name} on {self.host.name} does not end",
                 hint="postcopy lab down ends it by force",
             ) from None
-
-    def _provide(self, path: Path) -> PurePosixPath:
-        """Make a file of the machine visible inside the host and return its path there."""
-        target = self.host.runtime_dir / path.name
-        if not target.exists() or target.stat().st_mtime < path.stat().st_mtime:
-            part = target.with_suffix(".part")
-            shutil.copyfile(path, part)
-            part.rename(target)
-        return _INSIDE / path.name

@@ -21,6 +21,7 @@ class HostStatus:
     """A host of a lab that has one.
 
     :ivar alive: whether its first process is.
+    :ivar uris: how its libvirtd is reached, by kind (`postcopy.lab.libvirtd.uris`).
     """
 
     name: str
@@ -28,6 +29,7 @@ class HostStatus:
     alive: bool
     data_address: str
     control_address: str
+    uris: dict[str, str]
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class LibvirtDriver:
         self._phase = Phase.SETUP
         self._cancelled = False
         self._statistics: dict[str, Any] = {}
-        self._figured = False
+        self._final: dict[str, Any] | None = None
 
     def record(self) -> Mapping[str, Any]:
         """Return the URIs and options."""
@@ -95,7 +95,7 @@ class LibvirtDriver:
             peer_uri=record["peer"],
         )
 
-    async def check(self) -> DomainFacts:
+    async def check(self) -> None:
         """Connect and run the guards, and move nothing.
 
         :raises PostcopyError: what stands in the way.
@@ -105,11 +105,11 @@ class LibvirtDriver:
         facts = await guards.facts_of_domain(source, await self._domain())
         await guards.check(source, self._ends.destination, facts, self.options)
         self._facts = facts
-        return facts
 
     async def start(self) -> None:
         """Check, then begin; returns when the migration is under way."""
-        facts = await self.check()
+        await self.check()
+        facts = self._known
         await self._listen()
         scheme = urlsplit(self._uris[2])
         if "unix" in scheme.scheme or not scheme.netloc:
@@ -199,7 +199,7 @@ class LibvirtDriver:
 
     async def figures(self) -> Figures:
         """Return what libvirt counted."""
-        return figures_of(self._statistics)
+        return figures_of(self._final or self._statistics)
 
     async def close(self) -> None:
         """Let go of both daemons. A direct migration would end with this process, not before."""
@@ -281,9 +281,9 @@ class LibvirtDriver:
         try:
             statistics = await self._ends.source.call((await self._domain()).jobStats)
         except PostcopyError as error:
-            return await self._looked(at, error.message)
+            return await self._looked(at, error.message, announced)
         if not statistics.get("memory_total"):
-            return await self._looked(at)
+            return await self._looked(at, announced=announced)
         self._statistics = statistics
         phase = announced or (await self._moving_phase())
         return sample_of(
@@ -300,12 +300,15 @@ class LibvirtDriver:
         # The figures of the job follow on its heels, if the source's daemon lives.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FIGURES_SECONDS):
-                while not self._figured:
+                while self._final is None:
                     self._figure(await self._events.get())
         return await self._looked(at, self._told(error).message if error else "")
 
-    async def _looked(self, at: float, error: str = "") -> Sample:
-        """Say where the guest is by asking both hosts."""
+    async def _looked(self, at: float, error: str = "", announced: Phase | None = None) -> Sample:
+        """Say where the guest is by asking both hosts.
+
+        :param announced: what an event has just said; it counts where the hosts are in between.
+        """
         if await self._ends.reconnect():
             await self._listen()
         halves = await self._ends.halves(self._known.uuid)
@@ -313,13 +316,16 @@ class LibvirtDriver:
         if phase is Phase.SETUP:
             # Begun and no longer under way, and the guest runs at the source.
             phase = Phase.CANCELLED if self._cancelled else Phase.FAILED
+        elif phase is Phase.UNKNOWN and all(half.reachable for half in halves):
+            # Handing over: neither host calls the guest its own for a moment.
+            ended = self._call is not None and self._call.done()
+            phase = phase if ended else announced or self._phase
         status = f"source: {halves[0]}; destination: {halves[1]}"
         return sample_of(self._statistics, at, phase, status=status, error=error)
 
     def _figure(self, event: DomainEvent) -> None:
         if event.kind == "job-completed":
-            self._figured = True
-            self._statistics = {**self._statistics, **(event.figures or {})}
+            self._final = event.figures
 
     def _told(self, error: BaseException) -> PostcopyError:
         if isinstance(error, libvirt.libvirtError):

@@ -25,6 +25,13 @@ class Driver(Protocol):
         """Return what a later process needs to reach the same migration, as plain JSON values."""
         ...
 
+    async def check(self) -> None:
+        """Reach both ends and make the checks that `start` makes; move nothing.
+
+        :raises PostcopyError: what stands in the way.
+        """
+        ...
+
     async def start(self) -> None:
         """Begin to migrate.
 

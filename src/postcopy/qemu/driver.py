@@ -92,6 +92,15 @@ class QemuDriver:
         """Nothing to add."""
         return ()
 
+    async def check(self) -> None:
+        """Open the sessions and ask both QEMUs whether they are fit for it.
+
+        :raises RefusedError: when the guest does not run, or is already on the move.
+        :raises UnavailableError: when a monitor does not answer.
+        """
+        await self._open(self._source, self._destination, *self._rescue)
+        await self._guard()
+
     async def start(self) -> None:
         """Arm both sides and begin.
 
@@ -99,8 +108,7 @@ class QemuDriver:
             do post-copy.
         :raises UnavailableError: when a monitor does not answer.
         """
-        await self._open(self._source, self._destination, *self._rescue)
-        await self._guard()
+        await self.check()
         needed = ["postcopy-ram"] if self.options.postcopy else []
         wished, unwanted = ["events"], ["multifd", "x-ignore-shared", "background-snapshot"]
         if self.options.postcopy:

@@ -68,6 +68,9 @@ class FakeDriver:
     def record(self) -> Mapping[str, Any]:
         return {"kind": "fake"}
 
+    async def check(self) -> None:
+        self.calls.append("check")
+
     async def start(self) -> None:
         self.calls.append("start")
 

@@ -12,7 +12,6 @@ from postcopy.migration.decision import Action
 from postcopy.migration.event import Decided, SampleTaken
 from postcopy.paths import state_dir
 
-
 LIBVIRT = ("migrate", "test", "test:///default", "--from", "test:///default")
 
 

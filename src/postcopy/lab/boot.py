@@ -1,0 +1,52 @@
+"""What a guest boots from, made once and put where a host can read it."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from postcopy.lab import recorder, witness
+from postcopy.lab.host import Host
+from postcopy.lab.initramfs import build_initramfs
+from postcopy.lab.lab import Lab
+from postcopy.paths import cache_dir
+
+__all__ = ["INSIDE", "BootFiles", "provide_boot_files"]
+
+INSIDE = PurePosixPath("/run/postcopy")
+"""The host's runtime directory, as seen inside the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootFiles:
+    """Paths inside a host: what QEMU boots, and the program that records what the guest says."""
+
+    kernel: PurePosixPath
+    initramfs: PurePosixPath
+    recorder: PurePosixPath
+
+
+async def provide_boot_files(lab: Lab, host: Host) -> BootFiles:
+    """Put today's kernel, initramfs and recorder into a host, and return where they are."""
+    files = (lab.root().kernel, await _initramfs(), Path(recorder.__file__))
+    return BootFiles(*(_provide(host, path) for path in files))
+
+
+def _provide(host: Host, path: Path) -> PurePosixPath:
+    target = host.runtime_dir / path.name
+    if not target.exists() or target.stat().st_mtime < path.stat().st_mtime:
+        part = target.with_suffix(f".{os.getpid()}.part")
+        shutil.copyfile(path, part)
+        part.replace(target)
+    return INSIDE / path.name
+
+
+async def _initramfs() -> Path:
+    """Return an initramfs with today's witness, making it if there is none."""
+    program = await witness.build(cache_dir() / "guest")
+    image = program.with_suffix(".cpio")
+    if not image.exists():
+        part = image.with_suffix(f".{os.getpid()}.part")
+        part.write_bytes(build_initramfs(program))
+        part.replace(image)
+    return image

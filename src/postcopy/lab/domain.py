@@ -1,0 +1,183 @@
+"""A libvirt domain of the lab: the witness again, defined and started by a host's libvirtd."""
+
+import asyncio
+import json
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+from postcopy.errors import NotFoundError, RefusedError, UnavailableError
+from postcopy.lab import names, talk
+from postcopy.lab.boot import INSIDE, BootFiles, provide_boot_files
+from postcopy.lab.host import Host
+from postcopy.lab.lab import Lab
+from postcopy.lab.machine import GuestSpec
+from postcopy.lab.observer import Observation, observe
+from postcopy.lab.records import Record, Verdict, merge, read_log
+from postcopy.lab.witness import kernel_command_line
+
+__all__ = ["LabDomain", "domain_xml"]
+
+_INSIDE = INSIDE / "domains"
+
+
+class LabDomain:
+    """One domain of one lab. Where it runs is asked of both daemons each time.
+
+    :param lab: a lab that is up.
+    :param spec: the guest.
+    """
+
+    def __init__(self, lab: Lab, spec: GuestSpec) -> None:
+        self.lab = lab
+        self.spec = spec
+        self.hosts = {name: lab.host(name) for name in names.HOSTS}
+
+    @staticmethod
+    def names(lab: Lab) -> list[str]:
+        """Return the names of all domains of a lab."""
+        return sorted(path.stem for path in (lab.runtime_dir / "domains").glob("*.json"))
+
+    @classmethod
+    def load(cls, lab: Lab, name: str) -> "LabDomain":
+        """Return a domain that was started earlier.
+
+        :raises NotFoundError: when the lab has none of that name.
+        """
+        if name not in cls.names(lab):
+            raise NotFoundError(
+                f"lab {lab.name!r} has no domain {name!r}",
+                hint=f"start one: postcopy lab guest {name} --host alpha",
+            )
+        spec = json.loads((lab.runtime_dir / "domains" / f"{name}.json").read_text())
+        return cls(lab, GuestSpec.from_dict(spec))
+
+    @classmethod
+    async def start(cls, lab: Lab, spec: GuestSpec, host: str) -> "LabDomain":
+        """Define and start a domain on a host, and wait until its workload runs.
+
+        :raises RefusedError: when a domain of that name exists.
+        :raises UnavailableError: when it does not boot.
+        """
+        if spec.name in cls.names(lab):
+            raise RefusedError(
+                f"lab {lab.name!r} has a domain {spec.name!r} already",
+                hint=f"stop it first: postcopy lab guest {spec.name} --stop",
+            )
+        domain = cls(lab, spec)
+        path = lab.runtime_dir / "domains" / f"{spec.name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(spec.to_dict()))
+        try:
+            files, _ = await asyncio.gather(*(domain._record(one) for one in domain.hosts.values()))
+            there = domain.hosts[host]
+            definition = there.runtime_dir / "domains" / f"{spec.name}.xml"
+            definition.write_text(domain_xml(spec, files))
+            await there.run("virsh", "define", f"{_INSIDE}/{spec.name}.xml")
+            await there.run("virsh", "start", spec.name, timeout=60.0)
+            await talk.wait_ready(spec.name, domain._log(there))
+        except BaseException:
+            await domain.stop()
+            raise
+        return domain
+
+    async def states(self) -> dict[str, str]:
+        """Return what each daemon says of the domain, by host; nothing where it is not known."""
+        told = await asyncio.gather(
+            *(
+                host.run("virsh", "domstate", self.spec.name, check=False, timeout=10.0)
+                for host in self.hosts.values()
+            )
+        )
+        return {
+            name: answer.stdout.strip()
+            for name, answer in zip(self.hosts, told, strict=True)
+            if answer.returncode == 0
+        }
+
+    async def where(self) -> str:
+        """Return the host on which it runs.
+
+        :raises UnavailableError: when it runs nowhere.
+        """
+        states = await self.states()
+        for name, state in states.items():
+            if state == "running":
+                return name
+        seen = ", ".join(f"{state} on {name}" for name, state in states.items())
+        raise UnavailableError(
+            f"domain {self.spec.name!r} runs on no host ({seen or 'it is not defined'})",
+            hint=f"virsh list --all inside the hosts; give it up:"
+            f" postcopy lab guest {self.spec.name} --stop",
+        )
+
+    async def verify(self) -> Verdict:
+        """Have the guest check every page of its memory and return what it found."""
+        host = self.hosts[await self.where()]
+        socket = host.runtime_dir / "domains" / f"{self.spec.name}.commands"
+        return await talk.verify(self.spec.name, socket, self._log(host))
+
+    def console(self) -> list[Record]:
+        """Return what the guest said on either host, in the order of arrival."""
+        return merge(*(read_log(self._log(host)) for host in self.hosts.values()))
+
+    def observe(self, started_at: float, ended_at: float) -> Observation:
+        """Return what the guest went through between two moments of Unix time."""
+        return observe(self.console(), started_at, ended_at)
+
+    async def stop(self) -> None:
+        """End the domain, undefine it on both hosts, and forget it."""
+        for host in self.hosts.values():
+            for verb in ("destroy", "undefine"):
+                await host.run("virsh", verb, self.spec.name, check=False, timeout=30.0)
+            recorder = f"{_INSIDE}/{self.spec.name}.console "
+            await host.run("pkill", "-f", f"recorder.py {recorder}", check=False)
+            self._log(host).unlink(missing_ok=True)
+        (self.lab.runtime_dir / "domains" / f"{self.spec.name}.json").unlink(missing_ok=True)
+
+    async def _record(self, host: Host) -> BootFiles:
+        """Have a recorder wait for the guest on a host, whenever it comes there."""
+        (host.runtime_dir / "domains").mkdir(exist_ok=True)
+        files = await provide_boot_files(self.lab, host)
+        base = f"{_INSIDE}/{self.spec.name}"
+        command = f"/usr/bin/python3 -I {files.recorder} {base}.console {base}.log stay"
+        await host.run("sh", "-c", f"exec setsid -f {command} </dev/null >{base}.err 2>&1")
+        return files
+
+    def _log(self, host: Host) -> Path:
+        return host.runtime_dir / "domains" / f"{self.spec.name}.log"
+
+
+def domain_xml(spec: GuestSpec, files: BootFiles) -> str:
+    """Return the definition of a guest's domain, with paths as they are inside the hosts."""
+    base = f"{_INSIDE}/{spec.name}"
+    kind = "kvm" if spec.accelerator == "kvm" else "qemu"
+    cpu = (
+        "<cpu mode='host-passthrough'/>"
+        if spec.accelerator == "kvm"
+        else "<cpu mode='custom'><model>qemu64</model></cpu>"
+    )
+    ports = "".join(
+        f"<serial type='unix'><source mode='bind' path={quoteattr(f'{base}.{name}')}/></serial>"
+        for name in ("console", "commands")
+    )
+    return f"""<domain type='{kind}'>
+  <name>{escape(spec.name)}</name>
+  <memory unit='MiB'>{spec.workload.memory_mib}</memory>
+  <vcpu>1</vcpu>
+  <os>
+    <type arch='x86_64' machine='pc'>hvm</type>
+    <kernel>{files.kernel}</kernel>
+    <initrd>{files.initramfs}</initrd>
+    <cmdline>{escape(kernel_command_line(spec.workload))}</cmdline>
+  </os>
+  <features><acpi/></features>
+  {cpu}
+  <on_poweroff>destroy</on_poweroff>
+  <on_crash>destroy</on_crash>
+  <devices>
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+    {ports}
+    <memballoon model='none'/>
+  </devices>
+</domain>
+"""

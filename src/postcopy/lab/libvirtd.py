@@ -1,0 +1,105 @@
+"""libvirtd in a lab host: Debian's, as a plain process, configured for migrations on the data link.
+
+Its sockets are in the host's runtime directory, so the machine reaches it too. It listens on TCP
+without authentication: on the addresses of a lab, which nothing but this machine can reach.
+"""
+
+import asyncio
+import time
+import uuid
+from pathlib import Path
+
+from postcopy.errors import UnavailableError
+from postcopy.lab.host import Host
+
+__all__ = ["ensure", "host_uuid", "pid", "uris"]
+
+_PID_FILE = "/run/libvirtd.pid"
+_SOCKETS = "libvirt"
+_START_SECONDS = 20.0
+_NAMESPACE = uuid.UUID("6f1a5d0e-6d1c-4a53-9d3f-0a0f3c1f7f52")
+
+# The defaults for what a machine with systemd, dbus and a firewall would need, switched off.
+_QEMU = """\
+user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+security_driver = "none"
+cgroup_controllers = [ ]
+namespaces = [ ]
+stdio_handler = "file"
+migration_address = "{data}"
+migration_host = "{data}"
+"""
+
+_LIBVIRTD = """\
+host_uuid = "{uuid}"
+listen_tls = 0
+listen_tcp = 1
+listen_addr = "0.0.0.0"
+auth_tcp = "none"
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+unix_sock_rw_perms = "0700"
+log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
+"""
+
+
+def host_uuid(host: Host) -> str:
+    """Return the UUID that a host goes by: always the same for that host of that lab."""
+    return str(uuid.uuid5(_NAMESPACE, f"{host.lab}/{host.name}"))
+
+
+def uris(host: Host) -> dict[str, str]:
+    """Return the libvirt URIs of a host: ``unix`` and ``tcp`` from the machine, ``peer`` from the
+    other host.
+    """
+    socket = host.runtime_dir / _SOCKETS / "libvirt-sock"
+    return {
+        "unix": f"qemu+unix:///system?socket={socket}",
+        "tcp": f"qemu+tcp://{host.control_address}/system",
+        "peer": f"qemu+tcp://{host.control_address}/system",
+    }
+
+
+def pid(host: Host) -> int | None:
+    """Return the daemon's process number inside the host, or None when it does not run."""
+    root = host.root_dir
+    try:
+        number = int((root / _PID_FILE.lstrip("/")).read_text())
+        name = (root / f"proc/{number}/comm").read_text().strip()
+    except (OSError, ValueError):
+        return None
+    return number if name == "libvirtd" else None
+
+
+async def ensure(host: Host) -> None:
+    """Start the daemon if it does not run, and return when it answers.
+
+    :raises UnavailableError: when it does not come up.
+    """
+    if pid(host) is not None:
+        return
+    _configure(host)
+    await host.run("/usr/sbin/libvirtd", "--daemon", "--listen", "--pid-file", _PID_FILE)
+    socket = host.runtime_dir / _SOCKETS / "libvirt-sock"
+    deadline = time.monotonic() + _START_SECONDS
+    while not (socket.exists() and pid(host) is not None):
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"libvirtd of host {host.name} does not come up",
+                hint=f"see {host.root_dir / 'var/log/libvirt/libvirtd.log'}",
+            )
+        await asyncio.sleep(0.02)
+
+
+def _configure(host: Host) -> None:
+    etc = host.root_dir / "etc/libvirt"
+    for directory in (etc, host.root_dir / "var/log/libvirt", host.runtime_dir / _SOCKETS):
+        directory.mkdir(parents=True, exist_ok=True)
+    sockets = host.root_dir / "run/libvirt"
+    if not sockets.is_symlink():
+        sockets.symlink_to(Path("postcopy") / _SOCKETS)
+    (etc / "libvirtd.conf").write_text(_LIBVIRTD.format(uuid=host_uuid(host)))
+    (etc / "qemu.conf").write_text(_QEMU.format(data=host.data_address))

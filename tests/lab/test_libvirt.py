@@ -1,0 +1,211 @@
+"""Real domains between two real libvirt hosts, through the command."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from postcopy.lab import libvirtd
+from postcopy.lab.lab import Lab
+from postcopy.migration import Phase
+
+from .commands import data, postcopy, spawn
+from .conftest import LAB, RATE, SLOW
+
+pytestmark = pytest.mark.lab
+
+GUEST = "domain"
+PAGES = (64 + 64) * 256
+
+
+class Pair:
+    """Two libvirt hosts, and a busy domain that is on one of them."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        hosts = data("lab", "status", "--lab", LAB)["hosts"]
+        self.uris: dict[str, dict[str, str]] = {host["name"]: host["uris"] for host in hosts}
+
+    def link(self, rate: int) -> None:
+        asyncio.run(self.lab.link().set_rate(rate))
+
+    def boot(self, *more: str) -> None:
+        sizes = ("--cold", "64", "--hot", "64")
+        postcopy("lab", "guest", GUEST, "--lab", LAB, "--host", "alpha", *sizes, *more)
+
+    def inside(self, host: str, *command: str) -> str:
+        done = asyncio.run(self.lab.host(host).run(*command, check=False))
+        return done.stdout.strip()
+
+    def state(self, host: str) -> str:
+        return self.inside(host, "virsh", "domstate", GUEST)
+
+    def kill_libvirtd(self, host: str) -> None:
+        self.inside(host, "sh", "-c", "kill -9 $(pidof libvirtd)")
+
+    def start_libvirtd(self, host: str) -> None:
+        asyncio.run(libvirtd.ensure(self.lab.host(host)))
+
+    def migrate(self, *more: str, scheme: str = "tcp") -> tuple[str, ...]:
+        source, destination = self.uris["alpha"]["unix"], self.uris["beta"][scheme]
+        peer = ("--peer-uri", self.uris["beta"]["peer"]) if scheme == "tcp" else ()
+        return ("migrate", GUEST, destination, "--from", source, *peer, *more)
+
+    def assert_whole(self, host: str) -> None:
+        """Check that the guest runs exactly once, there, with every page of its memory right."""
+        other = "beta" if host == "alpha" else "alpha"
+        assert self.state(host) == "running"
+        assert self.state(other) in ("", "shut off")
+        verdict = data("lab", "guest", GUEST, "--lab", LAB, "--verify")
+        assert verdict["pages_wrong"] == 0
+        assert verdict["pages_checked"] == PAGES
+
+
+@pytest.fixture
+def pair(moves_lab: Lab) -> Iterator[Pair]:
+    asyncio.run(moves_lab.up())
+    made = Pair(moves_lab)
+    made.link(RATE)
+    yield made
+    for host in ("alpha", "beta"):
+        made.start_libvirtd(host)
+    postcopy("lab", "guest", GUEST, "--lab", LAB, "--stop")
+
+
+@pytest.fixture
+def busy(pair: Pair) -> Pair:
+    pair.boot()
+    return pair
+
+
+def wait_for(phase: Phase, process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if line.rstrip().endswith(f"-> {phase}"):
+            return
+    raise AssertionError(f"never seen in {phase}:\n{''.join(seen)}")
+
+
+@pytest.mark.parametrize("policy", ["immediate", "after-first-pass", "adaptive"])
+def test_a_busy_domain_moves_by_every_policy_that_may_switch(busy: Pair, policy: str) -> None:
+    outcome = data(*busy.migrate("--policy", policy))
+    assert outcome["fate"] == "completed"
+    assert outcome["switched_at"] is not None
+    assert outcome["figures"]["downtime_seconds"] is not None
+    if policy != "immediate":
+        assert outcome["switch_latency_seconds"] < 0.15
+    busy.assert_whole("beta")
+    info = busy.inside("beta", "virsh", "dominfo", GUEST)
+    assert "Persistent:     yes" in info
+    assert busy.state("alpha") == ""
+
+
+def test_a_migration_back_by_virsh_works(busy: Pair) -> None:
+    assert data(*busy.migrate())["fate"] == "completed"
+    options = "--live --p2p --persistent --undefinesource --postcopy --postcopy-after-precopy"
+    back = busy.uris["alpha"]["peer"]
+    busy.inside("beta", "virsh", "migrate", *options.split(), GUEST, back)
+    busy.assert_whole("alpha")
+
+
+@pytest.mark.parametrize("scheme", ["unix", "tcp"])
+def test_hosts_are_reached_by_every_kind_of_uri(busy: Pair, scheme: str) -> None:
+    source, destination = busy.uris["alpha"][scheme], busy.uris["beta"][scheme]
+    plan = data("migrate", GUEST, destination, "--from", source, "--dry-run")
+    assert plan["source"] == source
+    assert busy.state("alpha") == "running"
+
+
+def test_a_destination_that_the_source_cannot_reach_is_moved_to_directly(busy: Pair) -> None:
+    """The URI of a socket on this machine means nothing to the source's host."""
+    outcome = postcopy(*busy.migrate("--policy", "immediate", scheme="unix"))
+    assert "direct, not peer-to-peer" in outcome.stderr
+    busy.assert_whole("beta")
+
+
+def test_cancel_in_precopy_and_refused_in_postcopy(busy: Pair) -> None:
+    busy.link(SLOW)
+    with spawn(*busy.migrate("--policy", "precopy")) as process:
+        wait_for(Phase.PRECOPY, process)
+        assert "goes on at" in postcopy("cancel", GUEST).stdout
+        assert process.wait(30) == 1
+    busy.assert_whole("alpha")
+    with spawn(*busy.migrate("--policy", "after-first-pass")) as process:
+        wait_for(Phase.PRECOPY, process)
+        postcopy("switch", GUEST)
+        assert "destroy" in postcopy("cancel", GUEST, code=65).stderr
+        assert process.wait(60) == 0
+    busy.assert_whole("beta")
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        (("--parallel",), 65, "lose the guest on both sides"),
+        (("--tunnelled",), 65, "tunnelled"),
+        (("--compressed",), 65, "xbzrle"),
+    ],
+)
+def test_what_would_hurt_the_guest_is_refused(
+    busy: Pair, more: tuple[str, ...], code: int, said: str
+) -> None:
+    assert said in postcopy(*busy.migrate(*more), code=code).stderr
+    assert busy.state("alpha") == "running"
+
+
+def test_guards_about_the_hosts(busy: Pair) -> None:
+    here = busy.uris["alpha"]
+    same = postcopy("migrate", GUEST, here["tcp"], "--from", here["unix"], code=64)
+    assert "are the same host" in same.stderr
+    busy.inside("alpha", "virsh", "suspend", GUEST)
+    assert "is paused" in postcopy(*busy.migrate(), code=65).stderr
+    busy.inside("alpha", "virsh", "resume", GUEST)
+    unknown = postcopy(
+        "migrate", "ghost", busy.uris["beta"]["tcp"], "--from", here["unix"], code=66
+    )
+    assert "no domain 'ghost'" in unknown.stderr
+
+
+@pytest.mark.parametrize("phase", [Phase.PRECOPY, Phase.POSTCOPY])
+@pytest.mark.parametrize("victim", ["client", "alpha", "beta"])
+@pytest.mark.parametrize("scheme", ["tcp", "unix"], ids=["peer-to-peer", "direct"])
+def test_whoever_dies_the_guest_runs_exactly_once(
+    busy: Pair, scheme: str, victim: str, phase: Phase
+) -> None:
+    busy.link(SLOW)
+    policy = "precopy" if phase is Phase.PRECOPY else "immediate"
+    with spawn(*busy.migrate("--policy", policy, scheme=scheme)) as process:
+        wait_for(phase, process)
+        time.sleep(1.0)
+        if victim == "client":
+            process.kill()
+        else:
+            busy.kill_libvirtd(victim)
+            time.sleep(1.0)
+            busy.start_libvirtd(victim)
+        process.communicate(timeout=90)
+    if phase is Phase.PRECOPY and victim == "client" and scheme == "tcp":
+        # The source's daemon goes on with it: it is ours again, and can be called off.
+        postcopy("cancel", GUEST)
+    host = "alpha" if phase is Phase.PRECOPY else "beta"
+    deadline = time.monotonic() + 60
+    while busy.state(host) != "running" or busy.state(other(host)) not in ("", "shut off"):
+        assert time.monotonic() < deadline, (busy.state("alpha"), busy.state("beta"))
+        time.sleep(0.5)
+    [run, *_] = data("history")
+    if run["outcome"] is None or run["outcome"]["fate"] not in ("completed", "failed", "cancelled"):
+        done = spawn("attach", GUEST, "-f", "json")
+        done.communicate(timeout=60)
+        [run, *_] = data("history")
+    assert run["outcome"]["fate"] in (
+        ("failed", "cancelled") if phase is Phase.PRECOPY else ("completed",)
+    )
+    busy.assert_whole(host)
+
+
+def other(host: str) -> str:
+    return "beta" if host == "alpha" else "alpha"
