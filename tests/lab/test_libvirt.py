@@ -96,8 +96,11 @@ def test_a_busy_domain_moves_by_every_policy_that_may_switch(busy: Pair, policy:
     assert outcome["fate"] == "completed"
     assert outcome["switched_at"] is not None
     assert outcome["figures"]["downtime_seconds"] is not None
-    if policy != "immediate":
-        assert outcome["switch_latency_seconds"] < 0.15
+    latency = outcome["switch_latency_seconds"]
+    if policy == "adaptive":
+        assert latency is not None  # it switches on the announcement of a pass's end alone
+    if latency is not None:
+        assert latency < 0.15
     busy.assert_whole("beta")
     info = busy.inside("beta", "virsh", "dominfo", GUEST)
     assert "Persistent:     yes" in info

@@ -42,8 +42,11 @@ def test_a_busy_guest_moves_by_every_policy_that_may_switch(busy: Bench, policy:
     assert outcome["fate"] == "completed"
     assert outcome["switched_at"] is not None
     assert outcome["figures"]["postcopy_bytes"] > 0
-    if policy != "immediate":
-        assert outcome["switch_latency_seconds"] < 0.1
+    latency = outcome["switch_latency_seconds"]
+    if policy == "adaptive":
+        assert latency is not None  # it switches on the announcement of a pass's end alone
+    if latency is not None:
+        assert latency < 0.1
     busy.assert_whole("beta")
     [run] = data("history")
     assert run["outcome"]["fate"] == "completed"

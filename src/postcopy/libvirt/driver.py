@@ -199,6 +199,11 @@ class LibvirtDriver:
 
     async def figures(self) -> Figures:
         """Return what libvirt counted."""
+        # It says so on the heels of the migration's end, if the source's daemon lives.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIGURES_SECONDS):
+                while self._final is None:
+                    self._figure(await self._events.get())
         return figures_of(self._final or self._statistics)
 
     async def close(self) -> None:
@@ -297,11 +302,6 @@ class LibvirtDriver:
 
     async def _ended(self, at: float, error: BaseException | None) -> Sample:
         """The call that migrates has returned: look whether what it says is so."""
-        # The figures of the job follow on its heels, if the source's daemon lives.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FIGURES_SECONDS):
-                while self._final is None:
-                    self._figure(await self._events.get())
         return await self._looked(at, self._told(error).message if error else "")
 
     async def _looked(self, at: float, error: str = "", announced: Phase | None = None) -> Sample:

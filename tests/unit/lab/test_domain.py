@@ -1,0 +1,71 @@
+"""What a lab's libvirt hosts and domains are made of, as far as that is pure."""
+
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from postcopy.lab import libvirtd, recorder
+from postcopy.lab.boot import BootFiles
+from postcopy.lab.domain import domain_xml
+from postcopy.lab.host import Host
+from postcopy.lab.machine import GuestSpec
+from postcopy.lab.records import Ready, read_log
+from postcopy.lab.workload import Workload
+
+FILES = BootFiles(*(PurePosixPath("/run/postcopy") / name for name in ("vmlinuz", "cpio", "r.py")))
+
+
+def host(name: str, lab: str = "default") -> Host:
+    runtime = Path("/run/postcopy/lab") / lab / name
+    return Host(lab, name, 1, "198.18.0.1", "198.19.0.1", runtime)
+
+
+@pytest.mark.parametrize(("accelerator", "kind"), [("tcg", "qemu"), ("kvm", "kvm")])
+def test_a_domain_boots_the_witness_and_has_two_ports(accelerator: str, kind: str) -> None:
+    spec = GuestSpec(name="web1", workload=Workload(64, 32), accelerator=accelerator)
+    tree = ET.fromstring(domain_xml(spec, FILES))
+    assert tree.get("type") == kind
+    assert tree.findtext("name") == "web1"
+    assert tree.findtext("os/kernel") == "/run/postcopy/vmlinuz"
+    assert "witness.cold=64" in tree.findtext("os/cmdline", "")
+    paths = [source.get("path", "") for source in tree.iterfind("devices/serial/source")]
+    assert [Path(path).name for path in paths] == ["web1.console", "web1.commands"]
+    assert tree.findtext("memory") == str(spec.workload.memory_mib)
+
+
+def test_every_host_of_every_lab_has_a_uuid_of_its_own_for_good() -> None:
+    hosts = [host(name, lab) for lab in ("default", "other") for name in ("alpha", "beta")]
+    assert len({libvirtd.host_uuid(one) for one in hosts}) == 4
+    assert libvirtd.host_uuid(hosts[0]) == libvirtd.host_uuid(host("alpha"))
+
+
+def test_uris_say_how_a_host_is_reached() -> None:
+    uris = libvirtd.uris(host("alpha"))
+    assert uris["tcp"] == "qemu+tcp://198.19.0.1/system"
+    assert uris["unix"].endswith("?socket=/run/postcopy/lab/default/alpha/libvirt/libvirt-sock")
+
+
+def test_a_recorder_that_stays_hears_a_guest_that_comes_back(tmp_path: Path) -> None:
+    script = "import socket,sys; s=socket.create_server(sys.argv[1], family=socket.AF_UNIX);"
+    script += " c,_=s.accept(); c.sendall(sys.argv[2].encode())"
+    port, log = tmp_path / "port", tmp_path / "log"
+    staying = subprocess.Popen(
+        [sys.executable, "-I", recorder.__file__, str(port), str(log), "stay"]
+    )
+    try:
+        for pages in (1, 2):
+            port.unlink(missing_ok=True)
+            guest = [sys.executable, "-c", script, str(port), f"READY cold=1 pages={pages}\n"]
+            subprocess.run(guest, check=True, timeout=10)
+        deadline = time.monotonic() + 5
+        while len(read_log(log)) < 2 and time.monotonic() < deadline:
+            threading.Event().wait(0.02)
+        assert [record.pages for record in read_log(log) if isinstance(record, Ready)] == [1, 2]
+    finally:
+        staying.terminate()
+        assert staying.wait(5) == 0
