@@ -1,8 +1,9 @@
 """Two real hosts on one machine, with a link between them that can be slowed, cut and broken.
 
 Start with `postcopy.lab.lab.Lab`: it brings the hosts ``alpha`` and ``beta`` up and down and hands
-out a `postcopy.lab.host.Host` to run things in. `postcopy.lab.link.DataLink` is the cable
-between them, and `postcopy.lab.root` builds the Debian that both are made of.
+out a `postcopy.lab.host.Host` to run things in, each with a libvirtd of its own.
+`postcopy.lab.link.DataLink` is the cable between them, and `postcopy.lab.root` builds the Debian
+that both are made of. `postcopy.lab.find` finds guests, which know what their memory must hold.
 
 A host is a set of namespaces (network, mount, UTS, IPC, PID) with a reaper as its first process
 and an overlay over the cached root. Two links lead out of it: ``data`` goes straight to the other
