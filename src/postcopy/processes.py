@@ -92,6 +92,7 @@ async def run(
     try:
         async with asyncio.timeout(timeout):
             stdout, stderr = await process.communicate(None if stdin is None else stdin.encode())
+            await _forget_unread_input(process)
     except TimeoutError as error:
         raise CommandError(
             argv, None, "", hint=f"it had {timeout} s; a longer time-out may be needed"
@@ -173,6 +174,13 @@ async def _start(
         cwd=cwd,
         start_new_session=True,
     )
+
+
+async def _forget_unread_input(process: asyncio.subprocess.Process) -> None:
+    """A command may end without reading what it was given; asyncio would complain of that later."""
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            await process.stdin.wait_closed()
 
 
 async def _end_group(process: asyncio.subprocess.Process) -> None:

@@ -1,0 +1,114 @@
+"""The probe as one file, and its answer.
+
+The program is made of the modules that run on hosts, word for word, and of a few lines that hand
+them to Python's own import; it goes to the host's Python through its standard input.
+"""
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from postcopy.errors import UnavailableError
+from postcopy.hosts.access import HostAccess
+from postcopy.probe.main import BEGIN, END, FORMAT
+
+__all__ = ["ProbeError", "parse", "probe", "program"]
+
+SECTIONS: Mapping[str, str] = {
+    "kernel": "postcopy.kernel.probe",
+}
+"""What has the `collect` of each section."""
+
+_MODULES = (
+    "postcopy.probe.collect",
+    "postcopy.probe.main",
+    *SECTIONS.values(),
+)
+"""All modules of the program; they import each other and the standard library, nothing else."""
+
+_PYTHON = ("python3", "-I", "-S", "-")
+_ROOM_SECONDS = 5.0
+"""How much longer than the probe's own time its start and its transport may take."""
+
+_LOADER = """
+import importlib.abc, importlib.util, sys
+class Loader(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    def find_spec(self, name, path=None, target=None):
+        package = any(module.startswith(name + ".") for module in MODULES)
+        if package or name in MODULES:
+            return importlib.util.spec_from_loader(name, self, is_package=package)
+    def get_source(self, name):
+        return MODULES.get(name, "")
+sys.dont_write_bytecode = True
+sys.meta_path.insert(0, Loader())
+"""
+
+
+class ProbeError(UnavailableError):
+    """A host gave no answer that can be read."""
+
+
+def program(request: Mapping[str, Any]) -> str:
+    """Return the text of the program that answers a request.
+
+    :param request: see `postcopy.probe.main.main`.
+    """
+    sources = {name: inspect.getsource(import_module(name)) for name in _MODULES}
+    wanted = {name: module for name, module in SECTIONS.items() if name in request}
+    return "\n".join(
+        [
+            f"MODULES = {sources!r}",
+            _LOADER,
+            "import importlib, json",
+            "from postcopy.probe.main import main",
+            f"sections = {{k: importlib.import_module(m).collect for k, m in {wanted!r}.items()}}",
+            f"main(sections, json.loads({json.dumps(request)!r}))",
+        ]
+    )
+
+
+async def probe(
+    host: HostAccess, request: Mapping[str, Any], python: Sequence[str] = _PYTHON
+) -> dict[str, Any]:
+    """Have a host answer a request.
+
+    :returns: the answer as `postcopy.probe.main` describes it.
+    :raises ProbeError: when there is none, or it cannot be read.
+    :raises UnavailableError: when the host cannot be reached.
+    """
+    seconds = float(request.get("seconds", 20.0)) + _ROOM_SECONDS
+    done = await host.run(*python, stdin=program(request), seconds=seconds)
+    return parse(host.name, done.stdout, done.stderr)
+
+
+def parse(host: str, out: str, err: str = "") -> dict[str, Any]:
+    """Read an answer out of what a host printed.
+
+    :raises ProbeError: when it is not there whole, or of another format.
+    """
+    before, begin, rest = out.partition(BEGIN + "\n")
+    text, end, _ = rest.rpartition("\n" + END)
+    said = (err.strip() or before.strip()).splitlines()[-1:]
+    reason = f": {said[0][:200]}" if said else ""
+    if not begin:
+        raise ProbeError(
+            f"host {host} gave no answer to the probe{reason}",
+            hint=f"has it a Python 3.9 or newer? try on {host}: python3 -V",
+        )
+    try:
+        answer = json.loads(text) if end else None
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict) or not isinstance(answer.get("sections"), dict):
+        raise ProbeError(
+            f"host {host} gave an answer that cannot be read: it is not whole{reason}",
+            hint="was the connection lost? run it again",
+        )
+    if answer.get("probe") != FORMAT:
+        raise ProbeError(
+            f"host {host} answered in format {answer.get('probe')!r}, not {FORMAT}",
+            hint="something else than this program has answered",
+        )
+    return answer

@@ -1,0 +1,1 @@
+"""The kernel floor: userfaultfd, memory, and what the kernel permits to whom."""

@@ -1,0 +1,44 @@
+"""The probe's program, run by this machine's Python, and answers that cannot be believed."""
+
+import pytest
+
+from postcopy.hosts import LocalHost, ProbeError, probe
+from postcopy.hosts.program import parse
+from postcopy.readiness import Evidence
+
+
+async def test_a_host_with_nothing_but_python_answers() -> None:
+    answer = await probe(LocalHost(), {"kernel": {}})
+    kernel = Evidence(answer["sections"]["kernel"])
+    assert "MemTotal" in kernel.text("/proc/meminfo")
+    assert not kernel.file("/proc/nowhere").exists
+
+
+async def test_only_what_is_asked_for_is_looked_at() -> None:
+    assert (await probe(LocalHost(), {}))["sections"] == {}
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("", "gave no answer"),
+        ("bash: python3: command not found", "command not found"),
+        ('<<<postcopy\n{"probe": 1, "secti', "not whole"),
+        ("<<<postcopy\n\x00\xff\npostcopy>>>", "not whole"),
+        ("<<<postcopy\n[]\npostcopy>>>", "not whole"),
+        ('<<<postcopy\n{"probe": 9, "sections": {}}\npostcopy>>>', "format 9"),
+    ],
+)
+def test_an_answer_that_is_none_is_said_to_be_none(out: str, said: str) -> None:
+    with pytest.raises(ProbeError, match=said):
+        parse("alpha", out)
+
+
+def test_what_a_login_prints_around_the_answer_does_not_matter() -> None:
+    text = 'Welcome!\n<<<postcopy\n{"probe": 1, "sections": {"kernel": 3}}\npostcopy>>>\nbye\n'
+    assert parse("alpha", text)["sections"] == {"kernel": 3}
+
+
+async def test_a_host_without_python_is_named() -> None:
+    with pytest.raises(ProbeError, match="host alpha gave no answer"):
+        await probe(LocalHost("alpha"), {}, python=("false",))
