@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import threading
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ R = TypeVar("R")
 
 # A daemon that does not answer for this long is given up; the same as libvirt's own default.
 _KEEPALIVE_SECONDS, _KEEPALIVE_COUNT = 5, 5
+_CLOSE_SECONDS = 0.5
 
 Version = tuple[int, int, int]
 
@@ -64,6 +66,10 @@ class DomainEvent:
 class Connection:
     """A connection to a libvirt daemon. Make it with `open`.
 
+    Calls are made one after the other: before 10.2, the client library may sleep through the answer
+    to a call that is made while another waits, until the daemon's next keepalive 5 s later. A call
+    that takes long, such as a migration, wants a connection of its own.
+
     :ivar uri: as the user gave it.
     """
 
@@ -71,6 +77,7 @@ class Connection:
         self.uri = uri
         self._handle = handle
         self._clock = SystemClock()
+        self._turn = threading.Lock()
 
     @classmethod
     async def open(cls, uri: str, seconds: float = 20.0) -> "Connection":
@@ -107,15 +114,22 @@ class Connection:
     async def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Make a blocking libvirt call in a thread; errors become those of `postcopy.errors`."""
         try:
-            return await in_thread(function, *args, **kwargs)
+            return await self._call(function, *args, **kwargs)
         except libvirt.libvirtError as error:
             raise translate(error, self.uri) from error
+
+    async def _call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        def in_turn() -> R:
+            with self._turn:
+                return function(*args, **kwargs)
+
+        return await in_thread(in_turn)
 
     async def alive(self) -> bool:
         """Return whether the daemon still answers."""
         try:
             async with asyncio.timeout(5.0):
-                await in_thread(self._handle.getLibVersion)
+                await self._call(self._handle.getLibVersion)
         except (TimeoutError, libvirt.libvirtError):
             return False
         return True
@@ -141,7 +155,7 @@ class Connection:
         :raises NotFoundError: when the host has none of that name.
         """
         try:
-            return await in_thread(self._handle.lookupByName, name)
+            return await self._call(self._handle.lookupByName, name)
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                 raise translate(error, self.uri) from error
@@ -159,7 +173,7 @@ class Connection:
     async def find(self, uuid: str) -> libvirt.virDomain | None:
         """Return a domain by UUID, or None."""
         try:
-            return await in_thread(self._handle.lookupByUUIDString, uuid)
+            return await self._call(self._handle.lookupByUUIDString, uuid)
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                 return None
@@ -211,14 +225,15 @@ class Connection:
             yield queue
         finally:
             with contextlib.suppress(libvirt.libvirtError):
-                await in_thread(handle.unregisterCloseCallback)
+                await self._call(handle.unregisterCloseCallback)
                 for number in ids:
-                    await in_thread(handle.domainEventDeregisterAny, number)
+                    await self._call(handle.domainEventDeregisterAny, number)
 
     async def close(self) -> None:
-        """Let go of the daemon."""
-        with contextlib.suppress(libvirt.libvirtError):
-            await in_thread(self._handle.close)
+        """Let go of the daemon; one that has stopped answering is not waited for."""
+        with contextlib.suppress(libvirt.libvirtError, TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._call(self._handle.close)
 
 
 def translate(error: libvirt.libvirtError, where: str) -> PostcopyError:

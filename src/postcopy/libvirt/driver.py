@@ -11,11 +11,10 @@ import libvirt
 from postcopy.clock import Clock, SystemClock
 from postcopy.errors import NotFoundError, OutcomeUnknownError, PostcopyError, RefusedError
 from postcopy.libvirt import guards
-from postcopy.libvirt.connection import Connection, DomainEvent, translate
+from postcopy.libvirt.connection import Connection, DomainEvent
 from postcopy.libvirt.ends import Ends
 from postcopy.libvirt.guards import DomainFacts
 from postcopy.libvirt.look import judge
-from postcopy.libvirt.loop import in_thread
 from postcopy.libvirt.options import LibvirtOptions
 from postcopy.libvirt.status import figures_of, phase_of_event, sample_of
 from postcopy.migration.outcome import Figures
@@ -239,15 +238,24 @@ class LibvirtDriver:
         domain = await self._domain()
         flags = self.options.flags(peer_to_peer=peer_to_peer, persistent=facts.persistent)
         parameters = self.options.parameters()
+        # This call takes as long as the migration: it has connections that nobody else waits for.
+        source = await self._carrier(self._uris[0])
+        leaving = await source.domain(self.guest)
         if peer_to_peer:
-            call = in_thread(domain.migrateToURI3, self._uris[2], parameters, flags)
+            call = source.call(leaving.migrateToURI3, self._uris[2], parameters, flags)
         else:
-            call = in_thread(domain.migrate3, self._ends.destination.handle, parameters, flags)
+            destination = await self._carrier(self._uris[1])
+            call = source.call(leaving.migrate3, destination.handle, parameters, flags)
         self._call = asyncio.create_task(call)
         # An error here is read later; asyncio must not complain when nobody comes to that.
         self._call.add_done_callback(lambda task: task.cancelled() or task.exception())
         await self._under_way(domain)
         await self.set_downtime_limit(self.options.downtime_limit)
+
+    async def _carrier(self, uri: str) -> Connection:
+        connection = await Connection.open(uri)
+        self._stack.push_async_callback(connection.close)
+        return connection
 
     async def _under_way(self, domain: libvirt.virDomain) -> None:
         """Return when memory moves, or raise why it does not."""
@@ -328,8 +336,8 @@ class LibvirtDriver:
             self._final = event.figures
 
     def _told(self, error: BaseException) -> PostcopyError:
-        if isinstance(error, libvirt.libvirtError):
-            return translate(error, self._uris[0])
+        if isinstance(error, PostcopyError):
+            return error
         return OutcomeUnknownError(
             f"migrating {self.guest!r} ended in {error!r}", hint="look at both hosts"
         )
