@@ -10,7 +10,7 @@ import click
 from postcopy import policy as policies
 from postcopy.cli import moves, session
 from postcopy.cli.output import format_option, print_data, runs_async
-from postcopy.errors import NotFoundError, OutcomeUnknownError, RefusedError
+from postcopy.errors import MigrationError, NotFoundError, OutcomeUnknownError, RefusedError
 from postcopy.migration.conduct import CANCEL_SIGNAL, SWITCH_SIGNAL
 from postcopy.migration.journal import Journal, Run
 from postcopy.migration.outcome import Fate, Outcome
@@ -43,8 +43,14 @@ async def switch(guest: str, format_: str) -> None:
     with session.open_journal() as journal:
         if pid is not None:
             run = _unfinished(journal, guest)
-            await _ask(pid, SWITCH_SIGNAL, journal, run, lambda phase: phase is not Phase.PRECOPY)
-            _print(guest, run, "postcopy", f"guest {guest!r} goes on in post-copy", format_)
+            phase = await _ask(pid, SWITCH_SIGNAL, journal, run, _switched)
+            if phase in (Phase.FAILED, Phase.CANCELLED):
+                raise MigrationError(
+                    f"the migration of guest {guest!r} has ended before it could switch: {phase}",
+                    hint=f"the guest goes on at {run.source}; see postcopy history --run {run.id}",
+                )
+            done = f"is at {run.destination}" if phase.terminal else "goes on in post-copy"
+            _print(guest, run, phase, f"guest {guest!r} {done}", format_)
             return
         with session.claimed(guest):
             run = _unfinished(journal, guest)
@@ -71,7 +77,12 @@ async def cancel(guest: str, format_: str) -> None:
                 hint=f"let it finish: postcopy attach {guest}",
             )
         if pid is not None:
-            await _ask(pid, CANCEL_SIGNAL, journal, run, lambda phase: phase is Phase.CANCELLED)
+            phase = await _ask(pid, CANCEL_SIGNAL, journal, run, lambda phase: phase.terminal)
+            if phase is Phase.COMPLETED:
+                raise MigrationError(
+                    f"guest {guest!r} has arrived at {run.destination}: too late to cancel",
+                    hint=f"move it back, if that is what you want: from {run.destination}",
+                )
         else:
             with session.claimed(guest):
                 outcome = await _watch(journal, run, format_, Supervisor.ask_to_cancel)
@@ -104,19 +115,26 @@ async def _watch(
 
 async def _ask(
     pid: int, request: Signals, journal: Journal, run: Run, done: Callable[[Phase], bool]
-) -> None:
-    """Have the supervising process do it, and wait until the journal shows that it did."""
+) -> Phase:
+    """Have the supervising process do it, and return the phase in which the journal shows it."""
     os.kill(pid, request)
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
-            while not done(_phase(journal, run)):  # noqa: ASYNC110 - another process does it
-                await asyncio.sleep(0.05)
+            phase = _phase(journal, run)
+            while not done(phase):
+                await asyncio.sleep(0.05)  # another process does it
+                phase = _phase(journal, run)
+            return phase
     except TimeoutError:
         raise OutcomeUnknownError(
             f"process {pid}, which supervises guest {run.guest!r}, has not done it within"
             f" {_ANSWER_SECONDS:.0f} s",
             hint=f"what it is doing: postcopy history --run {run.id}",
         ) from None
+
+
+def _switched(phase: Phase) -> bool:
+    return phase.spread or phase.terminal
 
 
 def _phase(journal: Journal, run: Run) -> Phase:

@@ -10,7 +10,7 @@ from postcopy.cli.display import display_for
 from postcopy.cli.output import print_data, print_table
 from postcopy.errors import MigrationError
 from postcopy.migration.claim import claim, holder
-from postcopy.migration.conduct import Move, carry_out
+from postcopy.migration.conduct import Move, carry_out, hold_requests
 from postcopy.migration.decision import Policy
 from postcopy.migration.journal import Journal, Run
 from postcopy.migration.outcome import Fate, Outcome
@@ -29,6 +29,7 @@ def open_journal() -> Journal:
 @contextlib.contextmanager
 def claimed(guest: str) -> Iterator[None]:
     """Hold the right to supervise a guest; refused when another process has it."""
+    hold_requests()  # they may come as soon as the claim is seen
     with claim(state_dir() / "locks", guest):
         yield
 

@@ -14,7 +14,7 @@ from postcopy.libvirt import guards
 from postcopy.libvirt.connection import Connection, DomainEvent
 from postcopy.libvirt.ends import Ends
 from postcopy.libvirt.guards import DomainFacts
-from postcopy.libvirt.look import judge
+from postcopy.libvirt.look import Half, judge
 from postcopy.libvirt.options import LibvirtOptions
 from postcopy.libvirt.status import figures_of, phase_of_event, sample_of
 from postcopy.migration.outcome import Figures
@@ -306,7 +306,9 @@ class LibvirtDriver:
     async def _moving_phase(self) -> Phase:
         if self._phase in (Phase.PRECOPY, Phase.POSTCOPY):
             return self._phase  # what changes it is announced by an event
-        return judge(*await self._ends.halves(self._known.uuid))
+        halves = await self._ends.halves(self._known.uuid)
+        phase = judge(*halves)
+        return self._phase if phase is Phase.UNKNOWN and _all_answer(halves) else phase
 
     async def _ended(self, at: float, error: BaseException | None) -> Sample:
         """The call that migrates has returned: look whether what it says is so."""
@@ -324,7 +326,7 @@ class LibvirtDriver:
         if phase is Phase.SETUP:
             # Begun and no longer under way, and the guest runs at the source.
             phase = Phase.CANCELLED if self._cancelled else Phase.FAILED
-        elif phase is Phase.UNKNOWN and all(half.reachable for half in halves):
+        elif phase is Phase.UNKNOWN and _all_answer(halves):
             # Handing over: neither host calls the guest its own for a moment.
             ended = self._call is not None and self._call.done()
             phase = phase if ended else announced or self._phase
@@ -341,3 +343,7 @@ class LibvirtDriver:
         return OutcomeUnknownError(
             f"migrating {self.guest!r} ended in {error!r}", hint="look at both hosts"
         )
+
+
+def _all_answer(halves: tuple[Half, Half]) -> bool:
+    return all(half.reachable for half in halves)

@@ -57,7 +57,11 @@ async def look_at(connection: Connection, uuid: str) -> Half:
 
         def ask() -> Half:
             state, reason = domain.state()
-            return Half(True, state, reason, has_job(domain))
+            try:
+                migrating = has_job(domain)
+            except libvirt.libvirtError:
+                migrating = True  # too busy to say with what
+            return Half(True, state, reason, migrating)
 
         return await connection.call(ask)
     except PostcopyError:

@@ -18,7 +18,7 @@ from postcopy.migration.journal import Journal, Run
 from postcopy.migration.outcome import Outcome
 from postcopy.migration.supervisor import Supervisor
 
-__all__ = ["CANCEL_SIGNAL", "SWITCH_SIGNAL", "Move", "carry_out"]
+__all__ = ["CANCEL_SIGNAL", "SWITCH_SIGNAL", "Move", "carry_out", "hold_requests"]
 
 CANCEL_SIGNAL = signal.SIGUSR1
 """Sent to a supervising process by one that wants the migration called off."""
@@ -127,8 +127,15 @@ def _requests(supervisor: Supervisor, complain: Callable[[PostcopyError], None])
 
     loop.add_signal_handler(CANCEL_SIGNAL, on_signal, supervisor.ask_to_cancel)
     loop.add_signal_handler(SWITCH_SIGNAL, on_signal, supervisor.ask_to_switch)
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {CANCEL_SIGNAL, SWITCH_SIGNAL})
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         loop.remove_signal_handler(CANCEL_SIGNAL)
         loop.remove_signal_handler(SWITCH_SIGNAL)
+
+
+def hold_requests() -> None:
+    """Let requests wait until `carry_out` can answer them; unheard, they would end this process."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {CANCEL_SIGNAL, SWITCH_SIGNAL})
