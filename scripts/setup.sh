@@ -12,7 +12,7 @@ uv_version=0.13.9       # the one that wrote uv.lock
 python=/usr/bin/python3 # Debian's own, whatever else the PATH offers
 
 packages_python='python3 python3-venv python3-dev ca-certificates gcc libc6-dev libvirt-dev pkg-config'
-packages_lab='mmdebstrap debian-archive-keyring mount util-linux'
+packages_lab='mmdebstrap debian-archive-keyring mount util-linux openssh-client'
 packages_pages='chromium-headless-shell fonts-dejavu-core'
 
 space_first_gb=4 # packages, .venv, uv's cache, and the lab's cached root and kernel

@@ -160,8 +160,8 @@ async def test_a_lab_comes_up_is_seen_and_goes_without_a_trace() -> None:
         assert (status.link.state, status.link.rate) == (LinkState.UP, DEFAULT_RATE)
         assert lab.name in [known.name for known in Lab.list()]
         assert stages[-1] == f"lab {lab.name} is up"
-        assert lab.root().kernel.stat().st_size > 1_000_000
-        assert lab.root().qemu_version.startswith("1:10.")
+        assert lab.roots()["alpha"].kernel.stat().st_size > 1_000_000
+        assert lab.roots()["alpha"].qemu_version.startswith("1:10.")
     finally:
         await lab.down()
     assert remains(lab) == []
@@ -203,7 +203,7 @@ async def test_a_host_is_a_machine_of_its_own(lab: Lab) -> None:
     await alpha.run("touch", "/etc/only-here", "/run/postcopy/shared")
     assert (alpha.runtime_dir / "shared").exists()
     assert (await beta.run("ls", "/etc/only-here", check=False)).returncode == 2
-    assert not (lab.root().directory / "etc/only-here").exists()
+    assert not (lab.roots()["alpha"].directory / "etc/only-here").exists()
 
 
 async def test_orphans_inside_a_host_are_reaped(lab: Lab) -> None:

@@ -12,7 +12,7 @@ import click
 
 from postcopy.cli.output import format_option, print_data, print_table, runs_async
 from postcopy.errors import MigrationError, RefusedError, UsageError
-from postcopy.lab import names
+from postcopy.lab import names, releases
 from postcopy.lab.domain import LabDomain
 from postcopy.lab.find import all_guests, find_guest
 from postcopy.lab.guest import LabGuest
@@ -51,11 +51,16 @@ def progress() -> Iterator[Callable[[str], None]]:
 @lab.command()
 @name_option
 @click.option("--rate", metavar="RATE", help="Of the data link: 1gbit (a new lab's default).")
-@click.option("--release", metavar="NAME", help="The Debian that the hosts are made of: trixie.")
+@click.option(
+    "--release",
+    metavar="NAME",
+    help=f"The Debian of the hosts: {', '.join(releases.RELEASES)} (default"
+    f" {releases.DEFAULT_RELEASE}); or one a host: alpha=bookworm,beta=trixie.",
+)
 @click.option("--kvm", is_flag=True, help="Give the hosts this machine's /dev/kvm.")
 @runs_async
 async def up(name: str, rate: str | None, release: str | None, kvm: bool) -> None:
-    """Bring the lab up; the first time this builds its Debian, in about a minute."""
+    """Bring the lab up; the first time this builds each Debian it needs, in about a minute."""
     bytes_per_second = parse_rate(rate) if rate else None
     with progress() as show:
         await Lab(name).up(rate=bytes_per_second, release=release, kvm=kvm, progress=show)
@@ -83,8 +88,6 @@ async def status(name: str, format_: str) -> None:
 
     def table() -> None:
         rows: list[tuple[str, object]] = [("lab", f"{name}: {data['state']}")]
-        if data["release"]:
-            rows.append(("release", data["release"]))
         if link := data["link"]:
             rate = format_rate(link["rate"]) if link["rate"] else "not limited"
             rows.append(("data link", f"{link['state']}, {rate}"))
@@ -92,7 +95,7 @@ async def status(name: str, format_: str) -> None:
             (
                 f"host {host['name']}",
                 (
-                    f"process {host['pid']}, data {host['data_address']},"
+                    f"{host['release']}, process {host['pid']}, data {host['data_address']},"
                     f" control {host['control_address']}{'' if host['alive'] else ', dead'}"
                 ),
             )

@@ -9,6 +9,7 @@ from postcopy.lab import recorder, witness
 from postcopy.lab.host import Host
 from postcopy.lab.initramfs import build_initramfs
 from postcopy.lab.lab import Lab
+from postcopy.lab.releases import common_machine, oldest
 from postcopy.paths import cache_dir
 
 __all__ = ["INSIDE", "BootFiles", "provide_boot_files"]
@@ -19,17 +20,31 @@ INSIDE = PurePosixPath("/run/postcopy")
 
 @dataclass(frozen=True, slots=True)
 class BootFiles:
-    """Paths inside a host: what QEMU boots, and the program that records what the guest says."""
+    """Paths inside a host: what QEMU boots, and the program that records what the guest says.
+
+    :ivar machine: QEMU's machine type, one that every host of the lab knows.
+    """
 
     kernel: PurePosixPath
     initramfs: PurePosixPath
     recorder: PurePosixPath
+    machine: str
 
 
 async def provide_boot_files(lab: Lab, host: Host) -> BootFiles:
-    """Put today's kernel, initramfs and recorder into a host, and return where they are."""
-    files = (lab.root().kernel, await _initramfs(), Path(recorder.__file__))
-    return BootFiles(*(_provide(host, path) for path in files))
+    """Put today's kernel, initramfs and recorder into a host, and return where they are.
+
+    The kernel is the same in every host, the oldest one's: a QEMU that receives a guest loads it
+    too, and its size has to be what the guest saw.
+    """
+    roots = {root.release: root for root in lab.roots().values()}
+    kernel = roots[oldest(roots)].kernel
+    return BootFiles(
+        _provide(host, kernel),
+        _provide(host, await _initramfs()),
+        _provide(host, Path(recorder.__file__)),
+        common_machine(root.qemu_version for root in roots.values()),
+    )
 
 
 def _provide(host: Host, path: Path) -> PurePosixPath:

@@ -33,18 +33,21 @@ _KERNEL = "linux-image-cloud-amd64"
 _UNWANTED = ("doc", "doc-base", "info", "lintian", "locale", "man")
 
 # Runs outside the root with the root's package lists; $1 is the root. The metapackage is followed
-# to the one package that has the kernel, of which only the image is kept.
+# to the one package that has the kernel, of which only the image is kept; after Debian 13 that
+# package is one further on.
 _FETCH_KERNEL = f"""
 set -eu
 export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
 cd "${MARKER}"
 image=$(apt-cache depends {_KERNEL} | sed -n 's/^ *Depends: \\(linux-image-.*\\)$/\\1/p')
+binary=$(apt-cache depends "$image" | sed -n 's/^ *Depends: \\(linux-binary-.*\\)$/\\1/p')
 mkdir kernel
 cd kernel
-apt-get -o APT::Sandbox::User=root -qq download "$image"
+apt-get -o APT::Sandbox::User=root -qq download "${{binary:-$image}}"
 dpkg-deb --field ./*.deb Version > ../kernel-version
-dpkg-deb --fsys-tarfile ./*.deb | tar --extract --wildcards './boot/vmlinuz-*'
-mv boot/vmlinuz-* ../vmlinuz
+dpkg-deb --fsys-tarfile ./*.deb | tar --extract --wildcards '*/vmlinuz*'
+find . -type f -name 'vmlinuz*' -exec mv '{{}}' ../vmlinuz ';'
+test -s ../vmlinuz
 cd ..
 rm -r kernel
 """
@@ -56,11 +59,15 @@ class Release:
 
     :ivar suite: its name in the archive.
     :ivar packages: what hosts need beyond the essential packages.
+    :ivar keys: the release whose keys the archive signs the suite with; sid has none of its own.
+    :ivar backports: source packages that are taken from the release's backports, and nothing else.
     """
 
     name: str
     suite: str
     packages: tuple[str, ...]
+    keys: str
+    backports: tuple[str, ...] = ()
 
 
 async def build(wanted: Release, building: Path, progress: Callable[[str], None]) -> None:
@@ -103,6 +110,7 @@ async def build(wanted: Release, building: Path, progress: Callable[[str], None]
     manifest = {
         "recipe": recipe(wanted),
         "qemu_version": packages["qemu-system-x86"],
+        "libvirt_version": packages["libvirt-daemon"],
         "kernel_version": (building / "kernel-version").read_text().strip(),
         "packages": packages,
     }
@@ -118,6 +126,8 @@ def _mmdebstrap(wanted: Release, target: Path) -> list[str]:
         # mmdebstrap's own default mirrors come with the security updates
         *(f"--keyring={path}" for path in _keyrings(wanted)),
         *_options(wanted),
+        # Not a part of the recipe: what is made is the same.
+        *(['--aptopt=Acquire::Check-Valid-Until "false"'] if _takes_stale() else []),
         f"--customize-hook={_FETCH_KERNEL}",
         wanted.suite,
         str(target),
@@ -125,14 +135,35 @@ def _mmdebstrap(wanted: Release, target: Path) -> list[str]:
     ]
 
 
+def _takes_stale() -> bool:
+    return os.environ.get("POSTCOPY_STALE_MIRROR") == "1"
+
+
 def _options(wanted: Release) -> list[str]:
     return [
         "--variant=essential",
         f"--include={','.join(wanted.packages)}",
+        *(["--setup-hook=" + _backports_hook(wanted)] if wanted.backports else []),
         '--aptopt=APT::Install-Recommends "false"',
         "--dpkgopt=force-unsafe-io",
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _UNWANTED),
     ]
+
+
+def _backports_hook(wanted: Release) -> str:
+    """Return what gives the root being made, $1, its backports, from the mirror of the rest."""
+    suite = f"{wanted.suite}-backports"
+    pins = "".join(
+        f"Package: src:{name}\nPin: release n={suite}\nPin-Priority: 990\n\n"
+        for name in wanted.backports
+    )
+    return f"""
+set -eu
+cd "$1/etc/apt"
+sed -n 's/ {wanted.suite} main/ {suite} main/p' sources.list > sources.list.d/backports.list
+mkdir -p preferences.d
+printf '%s' '{pins}' > preferences.d/backports
+"""
 
 
 def recipe(wanted: Release) -> str:
@@ -145,13 +176,19 @@ def _explained(wanted: Release, error: processes.CommandError) -> UnavailableErr
     lines = [line for line in error.stderr.splitlines() if line.startswith("E: ")]
     told = "\n".join(lines[:2]) or error.stderr[-500:]
     if "NO_PUBKEY" in error.stderr:
-        hint = "its keys are missing: install a newer debian-archive-keyring"
+        hint = "keys that sign it are missing: install a newer debian-archive-keyring"
     elif any(
         word in error.stderr for word in ("No space left", "You don't have enough free space")
     ):
         hint = "free some space, or set POSTCOPY_CACHE_DIR to a directory elsewhere"
+    elif "is expired" in error.stderr:
+        hint = (
+            "that is an old copy of the archive: POSTCOPY_MIRROR may name another, and"
+            " POSTCOPY_STALE_MIRROR=1 takes this one, whose signatures are verified all the same"
+        )
     elif any(
-        word in error.stderr for word in ("resolve", "connect", "Failed to fetch", "timed out")
+        word in error.stderr
+        for word in ("resolving", "Could not resolve", "connect to", "Failed to fetch", "timed out")
     ):
         hint = "is the network up? POSTCOPY_MIRROR may name another Debian mirror"
     else:
@@ -185,13 +222,13 @@ def _keyrings(wanted: Release) -> list[Path]:
     """Return the machine's files with the keys that the archive's release is signed with."""
     found = [
         path
-        for stem in (f"debian-archive-{wanted.suite}-*", "debian-archive-keyring")
+        for stem in (f"debian-archive-{wanted.keys}-*", "debian-archive-keyring")
         for suffix in ("gpg", "pgp")
         for path in sorted(_KEYRINGS.glob(f"{stem}.{suffix}"))
     ]
-    if not any(wanted.suite in path.name for path in found):
+    if not any(wanted.keys in path.name for path in found):
         raise UnavailableError(
-            f"the keys of Debian {wanted.name} are not in {_KEYRINGS}",
+            f"the keys of Debian {wanted.keys}, which sign {wanted.name}, are not in {_KEYRINGS}",
             hint="install a newer debian-archive-keyring: `apt-get install debian-archive-keyring`",
         )
     return found

@@ -165,7 +165,7 @@ def domain_xml(spec: GuestSpec, files: BootFiles) -> str:
   <memory unit='MiB'>{spec.workload.memory_mib}</memory>
   <vcpu>1</vcpu>
   <os>
-    <type arch='x86_64' machine='pc'>hvm</type>
+    <type arch='x86_64' machine='{files.machine}'>hvm</type>
     <kernel>{files.kernel}</kernel>
     <initrd>{files.initramfs}</initrd>
     <cmdline>{escape(kernel_command_line(spec.workload))}</cmdline>

@@ -79,6 +79,19 @@ class Host:
         home = self._account(user)[2] if user is not None else "/root"
         return {"PATH": _PATH, "HOME": home, "LANG": "C.UTF-8", names.MARKER: self.lab}
 
+    def daemon(self, pid_file: str, name: str) -> int | None:
+        """Return the process number, inside the host, of a daemon that wrote it to a file.
+
+        :returns: None when no process of that name has it.
+        """
+        root = self.root_dir
+        try:
+            number = int((root / pid_file.lstrip("/")).read_text())
+            running = (root / f"proc/{number}/comm").read_text().strip()
+        except (OSError, ValueError):
+            return None
+        return number if running == name else None
+
     def _account(self, user: str) -> tuple[int, int, str]:
         for line in (self.root_dir / "etc/passwd").read_text().splitlines():
             name, _, uid, gid, _, home, _ = line.split(":")

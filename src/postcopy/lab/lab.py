@@ -14,12 +14,23 @@ from postcopy.errors import (
     RefusedError,
     UnavailableError,
 )
-from postcopy.lab import bootstrap, libvirtd, lock, names, network, state, teardown
+from postcopy.lab import (
+    credentials,
+    libvirtd,
+    lock,
+    names,
+    network,
+    releases,
+    root,
+    sshd,
+    state,
+    teardown,
+)
 from postcopy.lab import host as hosts
-from postcopy.lab import root as roots
 from postcopy.lab.host import Host
 from postcopy.lab.init import HostSpec
 from postcopy.lab.link import DataLink
+from postcopy.lab.root import Root
 from postcopy.lab.state import HostRecord, LabRecord
 from postcopy.lab.status import HostStatus, LabState, LabStatus
 
@@ -27,6 +38,8 @@ __all__ = ["DEFAULT_RATE", "Lab"]
 
 DEFAULT_RATE = 125_000_000
 """Of the data link, bytes a second: 1 Gb/s."""
+
+_DAEMONS = (libvirtd.ensure, sshd.ensure)
 
 _LOCK_SECONDS = 5.0
 
@@ -67,7 +80,7 @@ class Lab:
         """Bring the lab up. One that is up already stays, and gets the rate if one is given.
 
         :param rate: of the data link, bytes a second; `DEFAULT_RATE` for a new lab.
-        :param release: a key of `postcopy.lab.root.RELEASES`.
+        :param release: what the hosts are made of, as `postcopy.lab.releases.parse` reads it.
         :param kvm: whether the hosts have a ``/dev/kvm``.
         :param progress: told what is being done, in words.
         :raises PermissionDeniedError: when not root, or without the capabilities.
@@ -75,17 +88,18 @@ class Lab:
         :raises RetryableError: when somebody else is changing it.
         :raises UnavailableError: when the machine cannot.
         """
-        wanted = roots.release(release or roots.DEFAULT_RELEASE)
+        wanted = releases.parse(release or releases.DEFAULT_RELEASE)
         async with self._changing(progress):
             record = self._complete_record()
             if record is not None:
-                if release is not None and record.release != release:
+                if release is not None and record.releases != wanted:
                     raise RefusedError(
-                        f"lab {self.name} is up with {record.release}, not {release}",
+                        f"lab {self.name} is up with {releases.spell(record.releases)},"
+                        f" not {releases.spell(wanted)}",
                         hint=f"`{self._command('down')}` first",
                     )
                 progress(f"lab {self.name} is up already")
-                await self._ensure_libvirtd(progress)
+                await self._ensure_daemons(record, progress)
                 if rate is not None:
                     await DataLink(self.name).set_rate(rate)
                 return
@@ -127,6 +141,7 @@ class Lab:
         found = tuple(
             HostStatus(
                 name,
+                record.releases[name],
                 host.pid,
                 host.alive,
                 names.data_address(record.slot, name),
@@ -135,10 +150,11 @@ class Lab:
             )
             for name, host in record.hosts.items()
         )
+        release = releases.spell(record.releases)
         if self._complete_record() is None:
-            return LabStatus(self.name, LabState.HALF, record.release, found)
+            return LabStatus(self.name, LabState.HALF, release, found)
         link = await DataLink(self.name).status()
-        return LabStatus(self.name, LabState.UP, record.release, found, link)
+        return LabStatus(self.name, LabState.UP, release, found, link)
 
     def host(self, name: str) -> Host:
         """Return a host of the lab.
@@ -173,28 +189,34 @@ class Lab:
         self._up_record()
         return DataLink(self.name)
 
-    def root(self) -> roots.Root:
-        """Return the root that the hosts are made of, with the kernel for guests.
+    def roots(self) -> dict[str, Root]:
+        """Return what each host is made of.
 
         :raises UnavailableError: when the lab is not up, or the cache was emptied meanwhile.
         """
-        found = roots.find(roots.release(self._up_record().release))
-        if found is None:
-            raise UnavailableError(
-                f"the root of lab {self.name} is no longer in the cache",
-                hint=f"`{self._command('down')}`, then `{self._command('up')}`",
-            )
+        found = {}
+        for host, name in self._up_record().releases.items():
+            one = root.find(releases.release(name))
+            if one is None:
+                raise UnavailableError(
+                    f"the root of {name} is no longer in the cache, and lab {self.name} needs it",
+                    hint=f"`{self._command('down')}`, then `{self._command('up')}`",
+                )
+            found[host] = one
         return found
 
     async def _create(
-        self, wanted: bootstrap.Release, rate: int, kvm: bool, progress: Callable[[str], None]
+        self, wanted: dict[str, str], rate: int, kvm: bool, progress: Callable[[str], None]
     ) -> None:
         layers = state.layers_directory(self.name)
         # Written with a slot that says nothing yet, so that a build that is killed leaves a lab
         # that is seen to be half there.
-        record = LabRecord(self.name, -1, wanted.name, rate, str(layers))
+        record = LabRecord(self.name, -1, wanted, rate, str(layers))
         record.save()
-        built = await roots.ensure(wanted, progress)
+        built = {
+            name: await root.ensure(releases.release(name), progress)
+            for name in sorted(set(wanted.values()))
+        }
         async with network.changing():
             record = replace(record, slot=await network.free_slot(_recorded_slots(self.name)))
             record.save()
@@ -202,7 +224,7 @@ class Lab:
             await network.create(self.name, record.slot, rate)
         progress("starting the hosts")
         started = await asyncio.gather(
-            *(self._start(host, record, built, kvm) for host in names.HOSTS),
+            *(self._start(host, record, built[wanted[host]], kvm) for host in names.HOSTS),
             return_exceptions=True,
         )
         running: dict[str, HostRecord] = {}
@@ -210,17 +232,18 @@ class Lab:
             if isinstance(result, BaseException):
                 raise result
             running[name] = result
-        record.with_hosts(running).save()
-        await self._ensure_libvirtd(progress)
+        record = record.with_hosts(running)
+        record.save()
+        await self._ensure_daemons(record, progress)
         progress(f"lab {self.name} is up")
 
-    async def _ensure_libvirtd(self, progress: Callable[[str], None]) -> None:
-        progress("starting libvirtd where it does not run")
-        await asyncio.gather(*(libvirtd.ensure(self.host(name)) for name in names.HOSTS))
+    async def _ensure_daemons(self, record: LabRecord, progress: Callable[[str], None]) -> None:
+        hosts = [self._host(name, record) for name in names.HOSTS]
+        progress("starting libvirtd and sshd where they do not run")
+        await asyncio.to_thread(credentials.provide, hosts, Path(record.layers))
+        await asyncio.gather(*(start(host) for host in hosts for start in _DAEMONS))
 
-    async def _start(
-        self, name: str, record: LabRecord, built: roots.Root, kvm: bool
-    ) -> HostRecord:
+    async def _start(self, name: str, record: LabRecord, built: Root, kvm: bool) -> HostRecord:
         layers = Path(record.layers) / name
         runtime = state.directory(self.name) / name
         for directory in (layers, runtime):

@@ -1,7 +1,8 @@
 """libvirtd in a lab host: Debian's, as a plain process, configured for migrations on the data link.
 
 Its sockets are in the host's runtime directory, so the machine reaches it too. It listens on TCP
-without authentication: on the addresses of a lab, which nothing but this machine can reach.
+without authentication, on the addresses of a lab, which nothing but this machine can reach; and on
+TLS, for those with a certificate of the lab's authority (`postcopy.lab.credentials`).
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import uuid
 from pathlib import Path
 
 from postcopy.errors import UnavailableError
+from postcopy.lab.credentials import keys_directory, ssh_command
 from postcopy.lab.host import Host
 
 __all__ = ["ensure", "host_uuid", "pid", "uris"]
@@ -35,10 +37,11 @@ migration_host = "{data}"
 
 _LIBVIRTD = """\
 host_uuid = "{uuid}"
-listen_tls = 0
+listen_tls = 1
 listen_tcp = 1
 listen_addr = "0.0.0.0"
 auth_tcp = "none"
+auth_tls = "none"
 auth_unix_ro = "none"
 auth_unix_rw = "none"
 unix_sock_rw_perms = "0700"
@@ -52,26 +55,28 @@ def host_uuid(host: Host) -> str:
 
 
 def uris(host: Host) -> dict[str, str]:
-    """Return the libvirt URIs of a host: ``unix`` and ``tcp`` from the machine, ``peer`` from the
-    other host.
+    """Return the libvirt URIs of a host, by kind.
+
+    ``unix``, ``tcp``, ``tls`` and ``ssh`` are for this machine; ``peer`` (TCP), ``peer_tls`` and
+    ``peer_ssh`` for the other host, whose keys are where libvirt looks without being told.
     """
+    address = host.control_address
     socket = host.runtime_dir / _SOCKETS / "libvirt-sock"
     return {
         "unix": f"qemu+unix:///system?socket={socket}",
-        "tcp": f"qemu+tcp://{host.control_address}/system",
-        "peer": f"qemu+tcp://{host.control_address}/system",
+        "tcp": f"qemu+tcp://{address}/system",
+        "tls": f"qemu+tls://{address}/system?pkipath={keys_directory(host)}",
+        # libvirt's ssh transport has no option for a file of known hosts: the command knows it.
+        "ssh": f"qemu+ssh://root@{address}/system?command={ssh_command(host)}",
+        "peer": f"qemu+tcp://{address}/system",
+        "peer_tls": f"qemu+tls://{address}/system",
+        "peer_ssh": f"qemu+ssh://root@{address}/system",
     }
 
 
 def pid(host: Host) -> int | None:
     """Return the daemon's process number inside the host, or None when it does not run."""
-    root = host.root_dir
-    try:
-        number = int((root / _PID_FILE.lstrip("/")).read_text())
-        name = (root / f"proc/{number}/comm").read_text().strip()
-    except (OSError, ValueError):
-        return None
-    return number if name == "libvirtd" else None
+    return host.daemon(_PID_FILE, "libvirtd")
 
 
 async def ensure(host: Host) -> None:

@@ -55,18 +55,20 @@ def qemu_arguments(
     initramfs: PurePosixPath,
     directory: PurePosixPath,
     *,
+    machine: str = "pc",
     incoming: bool,
 ) -> list[str]:
     """Return the command line of the guest's QEMU on one host.
 
     :param kernel: inside the host, as is every path here.
     :param directory: where the monitors, serial lines and the process number go.
+    :param machine: QEMU's machine type.
     :param incoming: wait for a guest that migrates in, instead of booting one.
     """
     arguments = [
         "qemu-system-x86_64",
         *("-name", spec.name),
-        *("-machine", f"pc,accel={spec.accelerator}"),
+        *("-machine", f"{machine},accel={spec.accelerator}"),
         *("-cpu", "qemu64" if spec.accelerator == "tcg" else "host"),
         *("-m", f"{spec.workload.memory_mib}M"),
         *("-display", "none"),

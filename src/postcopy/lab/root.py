@@ -21,11 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postcopy import paths, pids
-from postcopy.errors import NotFoundError, PermissionDeniedError, RetryableError
+from postcopy.errors import PermissionDeniedError, RetryableError
 from postcopy.lab import bootstrap, lock
 from postcopy.lab.bootstrap import Release
+from postcopy.lab.releases import RELEASES
 
-__all__ = ["DEFAULT_RELEASE", "RELEASES", "Root", "ensure", "find", "release", "sweep"]
+__all__ = ["Root", "ensure", "find", "sweep"]
 
 Progress = Callable[[str], None]
 
@@ -36,43 +37,17 @@ class Root:
 
     :ivar directory: the root file system.
     :ivar kernel: the kernel image for guests.
-    :ivar qemu_version: of Debian's package.
-    :ivar kernel_version: of Debian's package.
+    :ivar qemu_version: of Debian's package, as are the others.
+    :ivar libvirt_version: of libvirtd.
+    :ivar kernel_version: of the kernel for guests.
     """
 
     release: str
     directory: Path
     kernel: Path
     qemu_version: str
+    libvirt_version: str
     kernel_version: str
-
-
-DEFAULT_RELEASE = "trixie"
-
-RELEASES = {
-    "trixie": Release(
-        "trixie",
-        "trixie",
-        (
-            *("qemu-system-x86", "qemu-utils", "libvirt-daemon", "libvirt-clients"),
-            *("libvirt-daemon-driver-qemu", "libvirt-daemon-driver-storage"),
-            *("openssh-server", "python3-minimal", "iproute2", "procps"),
-        ),
-    ),
-}
-
-
-def release(name: str) -> Release:
-    """Return the release of that name.
-
-    :raises NotFoundError: when hosts cannot be made of it.
-    """
-    try:
-        return RELEASES[name]
-    except KeyError:
-        raise NotFoundError(
-            f"there is no release {name!r} for lab hosts", hint=f"there is: {', '.join(RELEASES)}"
-        ) from None
 
 
 def find(wanted: Release) -> Root | None:
@@ -89,6 +64,7 @@ def find(wanted: Release) -> Root | None:
         place / "root",
         place / "vmlinuz",
         manifest["qemu_version"],
+        manifest["libvirt_version"],
         manifest["kernel_version"],
     )
 

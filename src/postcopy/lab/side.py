@@ -75,7 +75,12 @@ class Side:
         self.directory.mkdir(parents=True, exist_ok=True)
         await self.host.run(
             *qemu_arguments(
-                self.spec, files.kernel, files.initramfs, self._inside, incoming=incoming
+                self.spec,
+                files.kernel,
+                files.initramfs,
+                self._inside,
+                machine=files.machine,
+                incoming=incoming,
             ),
             timeout=30.0,
         )

@@ -19,7 +19,9 @@ __all__ = [
     "remove_empty_directories",
 ]
 
-_FORMAT = 1
+_FORMAT = 2
+_ONE_RELEASE = 1
+"""The format of records in which both hosts were of one release."""
 
 
 def directory(lab: str) -> Path:
@@ -71,6 +73,7 @@ class HostRecord:
 class LabRecord:
     """What is written down about a lab.
 
+    :ivar releases: the Debian of each host.
     :ivar rate: of the data link, bytes a second.
     :ivar layers: the directory of the hosts' writable layers.
     :ivar hosts: empty until the lab is complete.
@@ -78,7 +81,7 @@ class LabRecord:
 
     name: str
     slot: int
-    release: str
+    releases: dict[str, str]
     rate: int
     layers: str
     hosts: dict[str, HostRecord] = field(default_factory=dict)
@@ -108,8 +111,10 @@ class LabRecord:
             return None
         try:
             fields = json.loads(text)
-            if fields.pop("format") != _FORMAT:
-                raise ValueError("another format")
+            if (found := fields.pop("format")) == _ONE_RELEASE:
+                fields["releases"] = dict.fromkeys(names.HOSTS, fields.pop("release"))
+            elif found != _FORMAT:
+                raise ValueError(f"format {found!r}, and not {_FORMAT}")
             hosts = {name: HostRecord(**host) for name, host in fields.pop("hosts").items()}
             return cls(**fields, hosts=hosts)
         except (ValueError, TypeError, KeyError, AttributeError) as error:

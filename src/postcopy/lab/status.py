@@ -20,11 +20,13 @@ class LabState(StrEnum):
 class HostStatus:
     """A host of a lab that has one.
 
+    :ivar release: the Debian that it is made of.
     :ivar alive: whether its first process is.
     :ivar uris: how its libvirtd is reached, by kind (`postcopy.lab.libvirtd.uris`).
     """
 
     name: str
+    release: str
     pid: int
     alive: bool
     data_address: str
@@ -36,6 +38,7 @@ class HostStatus:
 class LabStatus:
     """A lab as it is now.
 
+    :ivar release: as `postcopy.lab.releases.spell` writes those of the hosts.
     :ivar link: None unless the lab is up.
     """
 

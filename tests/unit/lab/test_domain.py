@@ -17,7 +17,8 @@ from postcopy.lab.machine import GuestSpec
 from postcopy.lab.records import Ready, read_log
 from postcopy.lab.workload import Workload
 
-FILES = BootFiles(*(PurePosixPath("/run/postcopy") / name for name in ("vmlinuz", "cpio", "r.py")))
+INSIDE = PurePosixPath("/run/postcopy")
+FILES = BootFiles(INSIDE / "vmlinuz", INSIDE / "cpio", INSIDE / "r.py", "pc-i440fx-10.0")
 
 
 def host(name: str, lab: str = "default") -> Host:
@@ -31,6 +32,9 @@ def test_a_domain_boots_the_witness_and_has_two_ports(accelerator: str, kind: st
     tree = ET.fromstring(domain_xml(spec, FILES))
     assert tree.get("type") == kind
     assert tree.findtext("name") == "web1"
+    machine = tree.find("os/type")
+    assert machine is not None
+    assert machine.get("machine") == "pc-i440fx-10.0"
     assert tree.findtext("os/kernel") == "/run/postcopy/vmlinuz"
     assert "witness.cold=64" in tree.findtext("os/cmdline", "")
     paths = [source.get("path", "") for source in tree.iterfind("devices/serial/source")]

@@ -11,9 +11,9 @@ import pytest
 
 from postcopy import processes
 from postcopy.errors import NotFoundError, UnavailableError
-from postcopy.lab import bootstrap, root
+from postcopy.lab import bootstrap, releases, root
 
-TRIXIE = root.RELEASES["trixie"]
+TRIXIE = releases.RELEASES["trixie"]
 
 
 @pytest.fixture(autouse=True)
@@ -30,13 +30,20 @@ def place_root(cache: Path, recipe: str) -> None:
     place = cache / "roots/trixie"
     (place / "root").mkdir(parents=True)
     (place / "manifest.json").write_text(
-        json.dumps({"recipe": recipe, "qemu_version": "1:10.0", "kernel_version": "6.12"})
+        json.dumps(
+            {
+                "recipe": recipe,
+                "qemu_version": "1:10.0",
+                "kernel_version": "6.12",
+                "libvirt_version": "11.3",
+            }
+        )
     )
 
 
 def test_an_unknown_release_is_named_with_those_there_are() -> None:
     with pytest.raises(NotFoundError, match="potato") as caught:
-        root.release("potato")
+        releases.release("potato")
     assert "trixie" in caught.value.hint
 
 
@@ -101,6 +108,7 @@ def test_a_full_disk_is_told_before_it_is_full(
     [
         ("E: Failed to fetch http://x/InRelease  Could not resolve 'x'", "network"),
         ("W: GPG error: NO_PUBKEY 6ED0E7B82643E131\nE: not signed", "debian-archive-keyring"),
+        ("E: Release file for http://x/InRelease is expired", "POSTCOPY_STALE_MIRROR"),
         ("E: You don't have enough free space in /var/cache/apt/archives/.", "free some space"),
     ],
 )

@@ -10,7 +10,7 @@ from postcopy.errors import UnavailableError
 from postcopy.lab import names, state
 from postcopy.lab.state import HostRecord, LabRecord
 
-RECORD = LabRecord("mine", 3, "trixie", 125_000_000, "/cache/labs/mine")
+RECORD = LabRecord("mine", 3, {"alpha": "trixie", "beta": "sid"}, 125_000_000, "/cache/labs/mine")
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +29,20 @@ def test_what_was_saved_is_loaded() -> None:
 
 def test_a_lab_that_never_was_has_no_record() -> None:
     assert LabRecord.load("mine") is None
+
+
+def test_a_record_of_an_older_version_is_read() -> None:
+    """Before hosts could differ, a lab had one release."""
+    path = state.directory("mine") / "lab.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        '{"format": 1, "name": "mine", "slot": 3, "release": "trixie", "rate": 125000000,'
+        ' "layers": "/cache/labs/mine", "hosts": {"alpha": {"pid": 10, "start_time": 100}}}'
+    )
+    record = LabRecord.load("mine")
+    assert record is not None
+    assert record.releases == {"alpha": "trixie", "beta": "trixie"}
+    assert record.hosts == {"alpha": HostRecord(10, 100)}
 
 
 @pytest.mark.parametrize(
