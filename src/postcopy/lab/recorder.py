@@ -53,11 +53,19 @@ def hang_up(line: socket.socket, *_: object) -> None:
     line.shutdown(socket.SHUT_RD)
 
 
+def receive(line: socket.socket) -> bytes:
+    """Return what has come, nothing when the other side has hung up, however it did."""
+    try:
+        return line.recv(65536)
+    except ConnectionResetError:  # a QEMU that ended before it had so much as taken the call
+        return b""
+
+
 def record(line: socket.socket, log: int) -> None:
     """Copy lines from the socket to the file until the other side hangs up."""
     anchor = time.time_ns() - time.monotonic_ns()
     unfinished = b""
-    while heard := line.recv(65536):
+    while heard := receive(line):
         stamp = anchor + time.monotonic_ns()
         *lines, unfinished = (unfinished + heard).split(b"\n")
         for text in lines:

@@ -1,4 +1,5 @@
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -14,10 +15,10 @@ RECORDER = Path(recorder.__file__)
 
 
 @contextmanager
-def recording(path: Path, log: Path) -> Iterator["subprocess.Popen[str]"]:
+def recording(path: Path, log: Path, *more: str) -> Iterator["subprocess.Popen[str]"]:
     """Run the recorder as a lab host does: a script, alone, with nothing of this package."""
     with subprocess.Popen(
-        [sys.executable, "-I", str(RECORDER), str(path), str(log)],
+        [sys.executable, "-I", str(RECORDER), str(path), str(log), *more],
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
@@ -113,6 +114,21 @@ def test_sigterm_ends_it_while_it_waits_for_the_socket(tmp_path: Path) -> None:
         wait_until_it_handles(signal.SIGTERM, process.pid)
         process.terminate()
         assert process.wait(5) == 0
+
+
+def test_one_that_stays_outlives_a_guest_that_never_took_its_call(tmp_path: Path) -> None:
+    """As a destination that is given up while the recorder has just come to it."""
+    path, log = tmp_path / "s", tmp_path / "log"
+    with recording(path, log, "stay"):
+        with serial_port(path) as server:
+            called, _, _ = select.select([server], [], [], 10)
+            assert called
+        path.unlink()
+        with serial_port(path) as server:
+            guest, _ = server.accept()
+            with guest:
+                guest.sendall(b"one\n")
+                assert lines_of(log, 1)[0][1] == b"one"
 
 
 def test_wrong_arguments_are_explained() -> None:
