@@ -4,29 +4,25 @@ The program is made of the modules that run on hosts, word for word, and of a fe
 them to Python's own import; it goes to the host's Python through its standard input.
 """
 
-import inspect
+import ast
+import functools
 import json
 from collections.abc import Mapping, Sequence
-from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from postcopy.errors import UnavailableError
 from postcopy.hosts.access import HostAccess
 from postcopy.probe.main import BEGIN, END, FORMAT
 
-__all__ = ["ProbeError", "parse", "probe", "program"]
+__all__ = ["ProbeError", "modules", "parse", "probe", "program"]
 
 SECTIONS: Mapping[str, str] = {
     "kernel": "postcopy.kernel.probe",
 }
-"""What has the `collect` of each section."""
+"""What has the `collect` of each section; it may import other modules that run on hosts."""
 
-_MODULES = (
-    "postcopy.probe.collect",
-    "postcopy.probe.main",
-    *SECTIONS.values(),
-)
-"""All modules of the program; they import each other and the standard library, nothing else."""
+_MAIN = "postcopy.probe.main"
 
 _PYTHON = ("python3", "-I", "-S", "-")
 _ROOM_SECONDS = 5.0
@@ -55,11 +51,11 @@ def program(request: Mapping[str, Any]) -> str:
 
     :param request: see `postcopy.probe.main.main`.
     """
-    sources = {name: inspect.getsource(import_module(name)) for name in _MODULES}
     wanted = {name: module for name, module in SECTIONS.items() if name in request}
+    sources = modules(tuple(wanted.values()))
     return "\n".join(
         [
-            f"MODULES = {sources!r}",
+            f"MODULES = {sources!a}",
             _LOADER,
             "import importlib, json",
             "from postcopy.probe.main import main",
@@ -67,6 +63,45 @@ def program(request: Mapping[str, Any]) -> str:
             f"main(sections, json.loads({json.dumps(request)!r}))",
         ]
     )
+
+
+@functools.cache
+def modules(sections: tuple[str, ...]) -> dict[str, str]:
+    """Return the sources of sections' modules and of all that they import, by name."""
+    found: dict[str, str] = {}
+    waiting = [_MAIN, *sections]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = _source(name)
+            waiting += [other for other in _imports(found[name]) if other.startswith("postcopy.")]
+    return dict(sorted(found.items()))
+
+
+def _source(name: str) -> str:
+    # Read, not imported: a floor's own `__init__` may need what only this machine has.
+    *package, module = name.split(".")
+    root = Path(__file__).parent.parent
+    return root.joinpath(*package[1:], f"{module}.py").read_text(encoding="utf-8")
+
+
+def _imports(source: str) -> set[str]:
+    """Return the modules that a source imports; ``from a import b`` is ``a.b`` if that is one."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found = {name for name in inner if _is_module(name)}
+            names |= found or {node.module}
+    return names
+
+
+def _is_module(name: str) -> bool:
+    *package, module = name.split(".")
+    root = Path(__file__).parent.parent
+    return package[:1] == ["postcopy"] and root.joinpath(*package[1:], f"{module}.py").exists()
 
 
 async def probe(

@@ -5,8 +5,12 @@ Runs on the hosts that are looked at, with their Python (3.9 or newer) and nothi
 The answer is one JSON object between two marks, because a login may print before and after it::
 
     <<<postcopy
-    {"probe": 1, "host": "alpha", "uid": 0, "seconds": 0.4, "sections": {"kernel": {...}}}
+    {"probe": 1, "host": "alpha", "identity": "...", "uid": 0, "python": "3.11.2",
+     "now": 1.5, "seconds": 0.4, "sections": {"kernel": {...}}}
     postcopy>>>
+
+``identity`` is the same for two ways into one host; ``now`` is Unix time when ``seconds`` had
+passed.
 
 A section is what its floor's `collect` returned: ``files``, ``commands`` and ``proofs``, which
 `postcopy.readiness.evidence.Evidence` reads, or ``{"error": ...}``.
@@ -21,6 +25,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 __all__ = ["BEGIN", "END", "FORMAT", "main"]
@@ -55,8 +60,10 @@ def main(sections: Mapping[str, Collect], request: Mapping[str, Any]) -> None:
     answer = {
         "probe": FORMAT,
         "host": platform.node(),
+        "identity": _identity(),
         "uid": os.getuid(),
         "python": platform.python_version(),
+        "now": round(time.time(), 3),
         "seconds": round(time.monotonic() - started, 3),
         "sections": dict(found),
     }
@@ -64,6 +71,15 @@ def main(sections: Mapping[str, Collect], request: Mapping[str, Any]) -> None:
     # Threads that hang are left behind, with whatever they wait for.
     sys.stdout.flush()
     os._exit(0)
+
+
+def _identity() -> str:
+    try:
+        # A boot of a kernel, and the host name's namespace: hosts may share a kernel.
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/uts').stat().st_ino}"
+    except OSError:
+        return ""
 
 
 def _collect(

@@ -64,6 +64,8 @@ class Check(Generic[S]):
     :ivar remedy: what a person would type to mend it.
     :ivar fix: the id of the `postcopy.readiness.fix.Fix` that mends it; empty where none can.
     :ivar since: since which version of what it is so.
+    :ivar proof: the proof that a probe must have made for it, by name; empty where looking is
+        enough. Proofs that no chosen check wants are not made.
     """
 
     id: str
@@ -73,6 +75,7 @@ class Check(Generic[S]):
     remedy: str
     fix: str
     since: str
+    proof: str
     answer: Callable[[S], Result]
 
     @property
@@ -86,10 +89,14 @@ class Check(Generic[S]):
             result = self.answer(subject)
         except MissingFacts as missing:
             result = skipped(str(missing))
+        return self.found(str(subject), result)
+
+    def found(self, subject: str, result: Result) -> Finding:
+        """Return the finding that an answer makes."""
         wrong = result.verdict in (Verdict.FAIL, Verdict.WARN)
         return Finding(
             id=self.id,
-            subject=str(subject),
+            subject=subject,
             layer=self.layer,
             verdict=result.verdict,
             saw=result.saw,
@@ -136,6 +143,7 @@ class Catalogue:
                 remedy=about.get("remedy", ""),
                 fix=about.get("fix", ""),
                 since=about.get("since", ""),
+                proof=about.get("proof", ""),
                 answer=answer,
             )
             return answer

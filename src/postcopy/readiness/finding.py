@@ -31,7 +31,7 @@ class Finding:
 
     :ivar id: the check's, such as ``kernel.userfaultfd.permitted``.
     :ivar subject: whom it is about: a host, ``alpha -> beta``, or ``web1: alpha -> beta``.
-    :ivar layer: ``kernel``, ``qemu``, ``libvirt`` or ``nova``.
+    :ivar layer: ``host`` (can it be looked at), ``kernel``, ``qemu``, ``libvirt`` or ``nova``.
     :ivar saw: what was looked at and what it said; for a skipped check, why it was skipped.
     :ivar why: why it matters, in one sentence.
     :ivar remedy: what a person would type, or do; empty for what is right.

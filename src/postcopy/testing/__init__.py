@@ -1,11 +1,13 @@
 """Fakes to test against, for this project and for anybody who builds on it.
 
 `FakeDriver` moves a guest that exists only as arithmetic, on a `FakeClock` that never waits;
-`ScriptedQmp` is a QMP server on a real socket that answers what it was told to.
+`ScriptedQmp` is a QMP server on a real socket that answers what it was told to; `FakeHost` answers
+what is asked of a host.
 """
 
 from postcopy.testing.clock import FakeClock
 from postcopy.testing.driver import FakeDriver, FakeGuest
+from postcopy.testing.host import FakeHost
 from postcopy.testing.qmp import ScriptedError, ScriptedQmp
 
-__all__ = ["FakeDriver", "FakeGuest", "FakeClock", "ScriptedQmp", "ScriptedError"]
+__all__ = ["FakeDriver", "FakeGuest", "FakeClock", "FakeHost", "ScriptedQmp", "ScriptedError"]

@@ -1,9 +1,12 @@
 """The probe's program, run by this machine's Python, and answers that cannot be believed."""
 
+import ast
+import sys
+
 import pytest
 
 from postcopy.hosts import LocalHost, ProbeError, probe
-from postcopy.hosts.program import parse
+from postcopy.hosts.program import SECTIONS, modules, parse
 from postcopy.readiness import Evidence
 
 
@@ -16,6 +19,37 @@ async def test_a_host_with_nothing_but_python_answers() -> None:
 
 async def test_only_what_is_asked_for_is_looked_at() -> None:
     assert (await probe(LocalHost(), {}))["sections"] == {}
+
+
+def test_what_runs_on_hosts_needs_python_3_9_and_its_standard_library_alone() -> None:
+    sources = modules(tuple(SECTIONS.values()))
+    packages = {name.rpartition(".")[0] for name in sources}
+    for name, source in sources.items():
+        tree = ast.parse(source, feature_version=(3, 9))
+        futures = [
+            alias.name
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+            for alias in node.names
+        ]
+        assert futures == ["annotations"], name
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                wanted = {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                wanted = {node.module or "."}
+            else:
+                continue
+            for module in wanted:
+                root = module.split(".")[0]
+                assert root in sys.stdlib_module_names or module in {*sources, *packages}, name
+
+
+async def test_every_section_is_collected() -> None:
+    section: dict[str, object] = {"proofs": [], "guest": None}
+    answer = await probe(LocalHost(), dict.fromkeys(SECTIONS, section))
+    assert set(answer["sections"]) == set(SECTIONS)
+    assert not [name for name, found in answer["sections"].items() if "error" in found]
 
 
 @pytest.mark.parametrize(
