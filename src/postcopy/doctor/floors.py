@@ -7,6 +7,8 @@ from typing import Any
 from postcopy.doctor.access import AccessFacts
 from postcopy.doctor.checks import CHECKS as HOST_CHECKS
 from postcopy.hosts import HostAccess
+from postcopy.kernel.checks import CHECKS as KERNEL_CHECKS
+from postcopy.kernel.facts import KernelFacts
 from postcopy.readiness import Catalogue, GuestSubject, PairSubject
 
 __all__ = ["FLOORS", "Floor", "GuestMeasure", "PairMeasure"]
@@ -38,4 +40,7 @@ class Floor:
     measure_guest: GuestMeasure | None = None
 
 
-FLOORS: Sequence[Floor] = (Floor(name="host", checks=HOST_CHECKS, facts=AccessFacts),)
+FLOORS: Sequence[Floor] = (
+    Floor(name="host", checks=HOST_CHECKS, facts=AccessFacts),
+    Floor(name="kernel", checks=KERNEL_CHECKS, facts=KernelFacts),
+)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["file", "files", "run", "lines"]
+__all__ = ["file", "files", "grep", "lines", "listed", "run"]
 
 MOST_BYTES = 1 << 20
 SECONDS = 5.0
@@ -46,10 +46,26 @@ def files(*patterns: str, content: bool = True) -> dict[str, Any]:
     told = {}
     for pattern in patterns:
         wild = any(letter in pattern for letter in "*?[")
-        found = sorted(map(str, Path("/").glob(pattern.lstrip("/")))) if wild else [pattern]
-        for path in found[:_MOST_FILES]:
+        for path in listed(pattern) if wild else [pattern]:
             told[path] = file(path, content)
     return told
+
+
+def grep(word: str, *patterns: str) -> dict[str, Any]:
+    """Return `file` of each path, with only those of its lines that hold the word, if any do."""
+    told = {}
+    for pattern in patterns:
+        for path in listed(pattern):
+            found = file(path)
+            kept = [line for line in str(found.get("text", "")).splitlines() if word in line]
+            if kept:
+                told[path] = {**found, "text": "\n".join(kept)}
+    return told
+
+
+def listed(pattern: str) -> list[str]:
+    """Return the paths that a shell pattern stands for."""
+    return sorted(map(str, Path("/").glob(pattern.lstrip("/"))))[:_MOST_FILES]
 
 
 def run(
