@@ -9,6 +9,8 @@ from postcopy.doctor.checks import CHECKS as HOST_CHECKS
 from postcopy.hosts import HostAccess
 from postcopy.kernel.checks import CHECKS as KERNEL_CHECKS
 from postcopy.kernel.facts import KernelFacts
+from postcopy.qemu.checks import CHECKS as QEMU_CHECKS
+from postcopy.qemu.facts import QemuFacts
 from postcopy.readiness import Catalogue, GuestSubject, PairSubject
 
 __all__ = ["FLOORS", "Floor", "GuestMeasure", "PairMeasure"]
@@ -43,4 +45,5 @@ class Floor:
 FLOORS: Sequence[Floor] = (
     Floor(name="host", checks=HOST_CHECKS, facts=AccessFacts),
     Floor(name="kernel", checks=KERNEL_CHECKS, facts=KernelFacts),
+    Floor(name="qemu", checks=QEMU_CHECKS, facts=QemuFacts),
 )

@@ -19,6 +19,7 @@ __all__ = ["ProbeError", "modules", "parse", "probe", "program"]
 
 SECTIONS: Mapping[str, str] = {
     "kernel": "postcopy.kernel.probe",
+    "qemu": "postcopy.qemu.probe",
 }
 """What has the `collect` of each section; it may import other modules that run on hosts."""
 
@@ -28,15 +29,21 @@ _PYTHON = ("python3", "-I", "-S", "-")
 _ROOM_SECONDS = 5.0
 """How much longer than the probe's own time its start and its transport may take."""
 
+# Without importlib.abc, which the smallest Pythons of distributions do not have whole.
 _LOADER = """
-import importlib.abc, importlib.util, sys
-class Loader(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+import importlib.machinery, sys
+class Loader:
     def find_spec(self, name, path=None, target=None):
         package = any(module.startswith(name + ".") for module in MODULES)
         if package or name in MODULES:
-            return importlib.util.spec_from_loader(name, self, is_package=package)
+            return importlib.machinery.ModuleSpec(name, self, is_package=package)
     def get_source(self, name):
         return MODULES.get(name, "")
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        name = module.__spec__.name
+        exec(compile(self.get_source(name), name, "exec"), module.__dict__)
 sys.dont_write_bytecode = True
 sys.meta_path.insert(0, Loader())
 """

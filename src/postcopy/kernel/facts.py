@@ -117,7 +117,7 @@ class KernelFacts:
     :ivar proof_as_qemu: the same as the user that QEMU runs as.
     :ivar memory: ``/proc/meminfo``, in bytes where it counts kB.
     :ivar hugepages: (reserved, free) by size in bytes.
-    :ivar pressure: how much of the last minute something waited, in percent: ``cpu``, ``memory``.
+    :ivar memory_pressure_percent: of the last minute, while something waited for memory.
     """
 
     distribution: str
@@ -146,7 +146,7 @@ class KernelFacts:
     cpu_flags: frozenset[str]
     links: tuple[Link, ...]
     qemus: tuple[Qemu, ...]
-    pressure: Mapping[str, float]
+    memory_pressure_percent: float | None
 
     @property
     def fastest_link(self) -> Link | None:
@@ -188,7 +188,7 @@ class KernelFacts:
             cpu_flags=frozenset(flags.split()),
             links=tuple(_links(value("links"), evidence.ran("addresses").out)),
             qemus=tuple(_qemus(value("qemus"))),
-            pressure=dict(_pressure(evidence)),
+            memory_pressure_percent=_pressure(evidence.text("/proc/pressure/memory")),
         )
 
 
@@ -322,9 +322,6 @@ def _qemus(raw: object) -> Iterator[Qemu]:
         )
 
 
-def _pressure(evidence: Evidence) -> Iterator[tuple[str, float]]:
-    for name in ("cpu", "memory"):
-        text = evidence.text(f"/proc/pressure/{name}")
-        match = re.search(r"^some .*avg60=(\d{1,3}\.\d+)", text, re.MULTILINE | re.ASCII)
-        if match:
-            yield name, float(match[1])
+def _pressure(text: str) -> float | None:
+    match = re.search(r"^some .*avg60=(\d{1,3}\.\d{1,4})", text, re.MULTILINE | re.ASCII)
+    return float(match[1]) if match else None

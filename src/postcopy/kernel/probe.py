@@ -24,9 +24,7 @@ __all__ = ["collect"]
 _FILES = (
     "/etc/os-release",
     "/proc/cmdline",
-    "/proc/loadavg",
     "/proc/meminfo",
-    "/proc/pressure/cpu",
     "/proc/pressure/memory",
     "/proc/sys/kernel/numa_balancing",
     "/proc/sys/kernel/osrelease",
@@ -119,10 +117,19 @@ def _links() -> dict[str, dict[str, str]]:
 
 
 def _qemus() -> list[dict[str, str]]:
-    """Return what the kernel says of the QEMUs that run."""
+    """Return what the kernel says of the QEMUs that run, but for those of this very probe."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if "qemu" in (path / "comm").read_text():
+            if "qemu" in (path / "comm").read_text() and not _is_ours(path.name):
                 found.append(dict(_STATUS.findall((path / "status").read_text())))
     return found[:_MOST_PROCESSES]
+
+
+def _is_ours(pid: str) -> bool:
+    while pid not in ("", "0", "1"):
+        if pid == str(os.getpid()):
+            return True
+        status = Path("/proc", pid, "status").read_text()
+        pid = status.partition("\nPPid:")[2].partition("\n")[0].strip()
+    return False

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import libvirt
 
+from postcopy import known_issues
 from postcopy.errors import RefusedError, UsageError
-from postcopy.libvirt import known_issues
 from postcopy.libvirt.connection import Connection, Version
 from postcopy.libvirt.look import has_job
 from postcopy.libvirt.options import LibvirtOptions

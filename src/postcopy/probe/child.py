@@ -10,13 +10,14 @@ import json
 import os
 import select
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from postcopy.probe.account import Account, become
 
-__all__ = ["call"]
+__all__ = ["call", "call_all"]
 
 SECONDS = 10.0
 
@@ -59,6 +60,25 @@ def call(
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         return {"error": f"was ended by signal {number}" if number else "said nothing"}
     return answer if isinstance(answer, dict) else {"error": "said something else"}
+
+
+def call_all(
+    work: Mapping[str, Callable[[], dict[str, Any]]],
+    account: Account | None = None,
+    seconds: float = SECONDS,
+) -> dict[str, dict[str, Any]]:
+    """Return what `call` returns of each, by name; they run side by side."""
+    told: dict[str, dict[str, Any]] = {}
+
+    def one(name: str) -> None:
+        told[name] = call(work[name], account, seconds)
+
+    threads = [threading.Thread(target=one, args=(name,), daemon=True) for name in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return told
 
 
 def _be_the_child(work: Callable[[], dict[str, Any]], account: Account | None, writer: int) -> None:

@@ -13,6 +13,9 @@ __all__ = ["Catalogue", "Check", "Result", "Scope", "failed", "passed", "skipped
 S = TypeVar("S", HostSubject, PairSubject, GuestSubject)
 
 
+_MOST_LETTERS = 1000
+
+
 class Scope(enum.StrEnum):
     """What a check is about."""
 
@@ -99,12 +102,18 @@ class Check(Generic[S]):
             subject=subject,
             layer=self.layer,
             verdict=result.verdict,
-            saw=result.saw,
+            saw=_one_line(result.saw),
             why=self.why,
             remedy=(result.remedy or self.remedy) if wrong else "",
             fix=self.fix if wrong else "",
             since=self.since,
         )
+
+
+def _one_line(text: str) -> str:
+    """Return what a host said as one line that no terminal takes for more than text."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in text[:_MOST_LETTERS])
+    return " ".join(shown.split())
 
 
 class Catalogue:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postcopy import known_issues
 from postcopy.errors import RefusedError, UsageError
-from postcopy.libvirt import known_issues
 from postcopy.libvirt.guards import DomainFacts, _check_domain, _check_versions
 from postcopy.libvirt.look import Half, judge
 from postcopy.libvirt.options import LibvirtOptions

@@ -69,18 +69,11 @@ def overcommit(host: HostSubject) -> Result:
     since="Linux 4.20",
 )
 def pressure(host: HostSubject) -> Result:
-    return _pressure(host, "memory")
-
-
-@CHECKS.host(
-    "kernel.cpu.pressure",
-    title="nothing waits long for a processor",
-    why="Every page of a guest in post-copy waits for two QEMUs to be given a processor.",
-    remedy="move guests away: see cat /proc/pressure/cpu",
-    since="Linux 4.20",
-)
-def cpu_pressure(host: HostSubject) -> Result:
-    return _pressure(host, "cpu", most=50.0)
+    waited = host.facts.of(KernelFacts).memory_pressure_percent
+    if waited is None:
+        return skipped("the kernel does not keep /proc/pressure/memory")
+    saw = f"something waited for {waited:.0f} % of the last minute"
+    return warned(saw) if waited > _MOST_PRESSURE_PERCENT else passed(saw)
 
 
 @CHECKS.host(
@@ -204,11 +197,3 @@ def nodes(pair: PairSubject) -> Result:
     destination = pair.destination.facts.of(KernelFacts).nodes
     saw = f"{source} on the source, {destination} on the destination"
     return warned(saw) if destination < source else passed(saw)
-
-
-def _pressure(host: HostSubject, what: str, most: float = _MOST_PRESSURE_PERCENT) -> Result:
-    waited = host.facts.of(KernelFacts).pressure.get(what)
-    if waited is None:
-        return skipped(f"the kernel does not keep /proc/pressure/{what}")
-    saw = f"something waited for {waited:.0f} % of the last minute"
-    return warned(saw) if waited > most else passed(saw)

@@ -1,6 +1,7 @@
 """What each version gets wrong in live migration, and which version puts it right.
 
-One table, read by the guards that refuse before a guest is hurt. Versions are those of the
+One table, read by the guards that refuse before a guest is hurt and by the checks that tell before
+anybody tries. Versions are those of the
 component named, as (major, minor, micro); a range holds its first version and not its last.
 """
 
@@ -21,6 +22,7 @@ class KnownIssue:
     :ivar since: the first version that has it.
     :ivar lifted: the first version that does not; None while none is known.
     :ivar accelerator: the only one concerned; None concerns all.
+    :ivar unequal: whether it takes two hosts of different versions, of which one has it.
     :ivar what: what goes wrong, and what it does to the guest.
     """
 
@@ -30,6 +32,7 @@ class KnownIssue:
     since: Version = _ALWAYS
     lifted: Version | None = None
     accelerator: str | None = None
+    unequal: bool = False
 
     def affects(self, version: Version, accelerator: str | None = None) -> bool:
         """Return whether a version has it, under an accelerator (``tcg``, ``kvm``)."""
@@ -68,6 +71,15 @@ KNOWN_ISSUES = (
         accelerator="tcg",
         what="measuring the dirty rate in dirty-bitmap mode kills an emulated guest (7.2) or always"
         " reads 0 (10.0)",
+    ),
+    KnownIssue(
+        id="preempt-unequal",
+        component="qemu",
+        since=(7, 0, 0),
+        lifted=(8, 0, 0),
+        unequal=True,
+        what="a post-copy with postcopy-preempt does not get beyond the switch, because the two"
+        " sides do not agree when its second connection is made",
     ),
     KnownIssue(
         id="device-state-loss",
