@@ -20,6 +20,7 @@ __all__ = ["ProbeError", "modules", "parse", "probe", "program"]
 SECTIONS: Mapping[str, str] = {
     "kernel": "postcopy.kernel.probe",
     "qemu": "postcopy.qemu.probe",
+    "libvirt": "postcopy.libvirt.readiness.probe",
 }
 """What has the `collect` of each section; it may import other modules that run on hosts."""
 
