@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from postcopy.doctor import libvirt
 from postcopy.doctor.access import AccessFacts
 from postcopy.doctor.checks import CHECKS as HOST_CHECKS
 from postcopy.hosts import HostAccess
@@ -11,6 +12,8 @@ from postcopy.kernel.checks import CHECKS as KERNEL_CHECKS
 from postcopy.kernel.facts import KernelFacts
 from postcopy.qemu.checks import CHECKS as QEMU_CHECKS
 from postcopy.qemu.facts import QemuFacts
+from postcopy.libvirt.readiness import CHECKS as LIBVIRT_CHECKS
+from postcopy.libvirt.readiness import GuestFacts, LibvirtFacts
 from postcopy.readiness import Catalogue, GuestSubject, PairSubject
 
 __all__ = ["FLOORS", "Floor", "GuestMeasure", "PairMeasure"]
@@ -46,4 +49,12 @@ FLOORS: Sequence[Floor] = (
     Floor(name="host", checks=HOST_CHECKS, facts=AccessFacts),
     Floor(name="kernel", checks=KERNEL_CHECKS, facts=KernelFacts),
     Floor(name="qemu", checks=QEMU_CHECKS, facts=QemuFacts),
+    Floor(
+        name="libvirt",
+        checks=LIBVIRT_CHECKS,
+        facts=LibvirtFacts,
+        guest=GuestFacts,
+        measure=libvirt.measure,
+        measure_guest=libvirt.measure_guest,
+    ),
 )

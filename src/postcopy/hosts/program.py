@@ -21,6 +21,9 @@ SECTIONS: Mapping[str, str] = {
     "kernel": "postcopy.kernel.probe",
     "qemu": "postcopy.qemu.probe",
     "libvirt": "postcopy.libvirt.readiness.probe",
+    "libvirt-listen": "postcopy.libvirt.readiness.listen",
+    "libvirt-dial": "postcopy.libvirt.readiness.dial",
+    "libvirt-arrive": "postcopy.libvirt.readiness.arrive",
 }
 """What has the `collect` of each section; it may import other modules that run on hosts."""
 

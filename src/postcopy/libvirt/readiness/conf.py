@@ -103,7 +103,7 @@ def _value(tokens: _Tokens, at: int) -> tuple[Value | None, int]:
         return int(word[:18]), at + 1
     if word != "[":
         return None, at
-    items = []
+    items: list[str] = []
     for kind, word, _ in tokens[at + 1 :]:
         at += 1
         if word == "]" and kind == "mark":
