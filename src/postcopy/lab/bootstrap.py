@@ -61,6 +61,7 @@ class Release:
     :ivar packages: what hosts need beyond the essential packages.
     :ivar keys: the release whose keys the archive signs the suite with; sid has none of its own.
     :ivar backports: source packages that are taken from the release's backports, and nothing else.
+    :ivar accounts: users that its packages want and do not make.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Release:
     packages: tuple[str, ...]
     keys: str
     backports: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
 
 
 async def build(wanted: Release, building: Path, progress: Callable[[str], None]) -> None:
@@ -146,8 +148,13 @@ def _options(wanted: Release) -> list[str]:
         *(["--setup-hook=" + _backports_hook(wanted)] if wanted.backports else []),
         '--aptopt=APT::Install-Recommends "false"',
         "--dpkgopt=force-unsafe-io",
+        *(f"--customize-hook={_account_hook(name)}" for name in wanted.accounts),
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _UNWANTED),
     ]
+
+
+def _account_hook(name: str) -> str:
+    return f'chroot "$1" useradd --system --user-group --home-dir /nonexistent {name}'
 
 
 def _backports_hook(wanted: Release) -> str:

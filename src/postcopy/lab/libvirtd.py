@@ -88,15 +88,29 @@ async def ensure(host: Host) -> None:
         return
     _configure(host)
     await host.run("/usr/sbin/libvirtd", "--daemon", "--listen", "--pid-file", _PID_FILE)
-    socket = host.runtime_dir / _SOCKETS / "libvirt-sock"
     deadline = time.monotonic() + _START_SECONDS
-    while not (socket.exists() and pid(host) is not None):
-        if time.monotonic() > deadline:
+    while True:
+        asked = await host.run(
+            *("virsh", "--connect", "qemu:///system", "uri"), check=False, timeout=_START_SECONDS
+        )
+        if asked.returncode == 0:
+            return
+        if pid(host) is None or time.monotonic() > deadline:
+            log = host.root_dir / "var/log/libvirt/libvirtd.log"
             raise UnavailableError(
-                f"libvirtd of host {host.name} does not come up",
-                hint=f"see {host.root_dir / 'var/log/libvirt/libvirtd.log'}",
+                f"libvirtd of host {host.name} does not come up: {_last_error(log)}",
+                hint=f"see {log}",
             )
         await asyncio.sleep(0.02)
+
+
+def _last_error(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return "it has written no log"
+    errors = [line.partition(" : ")[2] for line in lines if ": error :" in line]
+    return errors[-1] if errors else "its log has no error"
 
 
 def _configure(host: Host) -> None:

@@ -26,9 +26,15 @@ _PACKAGES = (
 _SPLIT = (*_PACKAGES, "libvirt-daemon-driver-storage")
 
 RELEASES = {
-    # Its own QEMU, 7.2, corrupts the memory of emulated guests when it migrates them.
     "bookworm": Release(
-        "bookworm", "bookworm", _PACKAGES, keys="bookworm", backports=("qemu", "seabios")
+        "bookworm",
+        "bookworm",
+        _PACKAGES,
+        keys="bookworm",
+        # Its own QEMU, 7.2, corrupts the memory of emulated guests when it migrates them.
+        backports=("qemu", "seabios"),
+        # Made there by a package that would bring systemd along.
+        accounts=("libvirt-qemu",),
     ),
     "trixie": Release("trixie", "trixie", _SPLIT, keys="trixie"),
     "sid": Release("sid", "sid", _SPLIT, keys="trixie"),
