@@ -10,10 +10,10 @@ from postcopy.doctor.checks import CHECKS as HOST_CHECKS
 from postcopy.hosts import HostAccess
 from postcopy.kernel.checks import CHECKS as KERNEL_CHECKS
 from postcopy.kernel.facts import KernelFacts
-from postcopy.qemu.checks import CHECKS as QEMU_CHECKS
-from postcopy.qemu.facts import QemuFacts
 from postcopy.libvirt.readiness import CHECKS as LIBVIRT_CHECKS
 from postcopy.libvirt.readiness import GuestFacts, LibvirtFacts
+from postcopy.qemu.checks import CHECKS as QEMU_CHECKS
+from postcopy.qemu.facts import QemuFacts
 from postcopy.readiness import Catalogue, GuestSubject, PairSubject
 
 __all__ = ["FLOORS", "Floor", "GuestMeasure", "PairMeasure"]

@@ -1,6 +1,6 @@
 """Checks of a guest that may go from one host to another: its state, its devices, its name."""
 
-from postcopy.libvirt import known_issues
+from postcopy import known_issues
 from postcopy.libvirt.readiness.checks.catalogue import CHECKS, answering, version_text
 from postcopy.libvirt.readiness.guest import ArrivalFacts, GuestFacts
 from postcopy.libvirt.readiness.path import CpuVerdict

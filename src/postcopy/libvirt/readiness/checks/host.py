@@ -1,6 +1,6 @@
 """Checks of libvirt's daemon and of what it runs QEMU with."""
 
-from postcopy.libvirt import known_issues
+from postcopy import known_issues
 from postcopy.libvirt.readiness.checks.catalogue import (
     CHECKS,
     answering,
