@@ -11,10 +11,11 @@ from postcopy import __version__
 from postcopy.errors import EXIT_INTERRUPTED, PostcopyError, UsageError
 from postcopy.paths import state_dir
 
-__all__ = ["main"]
+__all__ = ["confess", "main"]
 
 _COMMANDS = {
     "demo": ("postcopy.cli.demo", "Move a busy guest between two real hosts on this machine."),
+    "check": ("postcopy.cli.check", "Is a host, a pair of hosts, a guest ready for post-copy?"),
     "migrate": ("postcopy.cli.migrate", "Move a guest, with live progress."),
     "attach": ("postcopy.cli.attach", "Pick a running migration up and see it to its end."),
     "switch": ("postcopy.cli.attach", "Switch a running migration to post-copy now."),
@@ -78,7 +79,7 @@ def _run(arguments: list[str] | None) -> int:
     except BaseExceptionGroup as group:
         known, unknown = group.split(PostcopyError)
         if known is None or unknown is not None:
-            return _confess(group)
+            return confess(group)
         first = _first(known)
         _complain(first)
         return first.exit_code
@@ -87,7 +88,7 @@ def _run(arguments: list[str] | None) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:  # noqa: BLE001 - the last resort: a person sees no traceback
-        return _confess(error)
+        return confess(error)
     return result if isinstance(result, int) else 0
 
 
@@ -97,7 +98,7 @@ def _complain(error: PostcopyError) -> None:
         click.echo(f"{click.style('hint:', bold=True)} {error.hint}", err=True)
 
 
-def _confess(error: BaseException) -> int:
+def confess(error: BaseException) -> int:
     """Keep the traceback of what should never happen in a file, and name the file."""
     path = state_dir() / "crash.log"
     where = ""

@@ -9,22 +9,29 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-__all__ = ["format_option", "print_data", "print_table", "runs_async"]
+__all__ = ["format_option", "formats_option", "print_data", "print_table", "runs_async"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 FORMATS = ("table", "json", "yaml")
 
-format_option = click.option(
-    "-f",
-    "--format",
-    "format_",
-    type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
-    help="How to print the result.",
-)
+
+def formats_option(*formats: str) -> Callable[[F], F]:
+    """Return an option that chooses one of several formats; the first is the default."""
+    return click.option(
+        "-f",
+        "--format",
+        "format_",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="How to print the result.",
+    )
+
+
+format_option = formats_option(*FORMATS)
 
 
 def runs_async(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
