@@ -192,7 +192,8 @@ async def test_a_host_is_a_machine_of_its_own(lab: Lab) -> None:
     assert (await alpha.run("sh", "-c", "ls /sys/class/net")).stdout == "control\ndata\nlo\n"
     mounts = (await alpha.run("cat", "/proc/mounts")).stdout.splitlines()
     assert {line.split()[1] for line in mounts} == {
-        "/", "/proc", "/sys", "/dev", "/dev/pts", "/dev/shm", "/run", "/run/postcopy", "/tmp"
+        "/", "/proc", "/sys", "/dev", "/dev/pts", "/dev/shm", "/run", "/run/postcopy", "/tmp",
+        "/mnt/shared",
     }  # fmt: skip
     assert "QEMU emulator version 10" in (await alpha.run("qemu-system-x86_64", "--version")).stdout
     environment = dict(line.split("=", 1) for line in (await alpha.run("env")).stdout.splitlines())

@@ -13,6 +13,7 @@ import click
 from postcopy.cli.output import format_option, print_data, print_table, runs_async
 from postcopy.errors import MigrationError, RefusedError, UsageError
 from postcopy.lab import names, releases
+from postcopy.lab.disk import Disk
 from postcopy.lab.domain import LabDomain
 from postcopy.lab.find import all_guests, find_guest
 from postcopy.lab.guest import LabGuest
@@ -190,7 +191,16 @@ async def link(name: str, rate: str | None, action: str | None, format_: str) ->
 @click.option("--seed", default=1, show_default=True, help="Of what the pages hold.")
 @click.option("--accelerator", default="tcg", show_default=True, type=click.Choice(ACCELERATORS))
 @click.option("--bare", is_flag=True, help="A QEMU of its own, without libvirt.")
-@click.option("--verify", is_flag=True, help="Have it check every page of its memory.")
+@click.option(
+    "--disk",
+    type=int,
+    is_flag=False,
+    flag_value=64,
+    metavar="[MIB]",
+    help="Give it a disk that it rewrites, too; of 64 MiB if not said.",
+)
+@click.option("--shared", is_flag=True, help="The disk is where both hosts see it.")
+@click.option("--verify", is_flag=True, help="Have it check its memory and its disk.")
 @click.option("--stop", is_flag=True, help="End it.")
 @format_option
 @runs_async
@@ -205,17 +215,23 @@ async def guest(
     seed: int,
     accelerator: str,
     bare: bool,
+    disk: int | None,
+    shared: bool,
     verify: bool,
     stop: bool,
     format_: str,
 ) -> None:
     """Start the guest NAME as a libvirt domain, have it verify its memory, or stop it.
 
-    Its only process, the witness, rewrites its hot memory, knows what every page must hold, and
-    says every 20 ms that it lives.
+    Its only process, the witness, rewrites its hot memory and its disk, knows what every page and
+    every block must hold, and says every 20 ms that it lives.
     """
     if verify and stop:
         raise UsageError("--verify and --stop exclude each other", hint="verify first, then stop")
+    if shared and disk is None:
+        raise UsageError("--shared says where the disk is, and there is none", hint="add --disk")
+    if bare and disk is not None:
+        raise UsageError("a --bare guest has no disk", hint="leave --bare out")
     one = Lab(name)
     if verify:
         await _verify(find_guest(one, guest_name), format_)
@@ -224,9 +240,15 @@ async def guest(
     else:
         one.host(host)  # an unknown host, before anything is started
         workload = Workload(cold_mib=cold, hot_mib=hot, rate=rate, pattern=pattern, seed=seed)
-        spec = GuestSpec(name=guest_name, workload=workload, accelerator=accelerator)
+        spec = GuestSpec(
+            name=guest_name,
+            workload=workload,
+            accelerator=accelerator,
+            disk=Disk(disk, shared) if disk is not None else None,
+        )
         with progress() as show:
-            show(f"booting guest {guest_name}, and letting it fill {cold + hot} MiB of memory")
+            more = f" and {disk} MiB of disk" if disk else ""
+            show(f"booting guest {guest_name}; it fills {cold + hot} MiB of memory{more}")
             if guest_name in (known.spec.name for known in all_guests(one)):
                 raise RefusedError(
                     f"lab {name!r} has a guest {guest_name!r} already",
@@ -241,15 +263,19 @@ async def _verify(one: LabGuest | LabDomain, format_: str) -> None:
     verdict = await one.verify()
     data = asdict(verdict)
     wrong = verdict.pages_wrong
-    print_data(
-        data,
-        format_,
-        lambda: click.echo(
-            f"guest {one.spec.name}: {verdict.pages_checked} pages checked, {wrong} wrong"
-        ),
-    )
+    text = f"guest {one.spec.name}: {verdict.pages_checked} pages checked, {wrong} wrong"
+    if verdict.disk_blocks_checked is not None:
+        text += f"; {verdict.disk_blocks_checked} blocks of its disk checked,"
+        text += f" {verdict.disk_blocks_wrong} wrong"
+    print_data(data, format_, lambda: click.echo(text))
     if wrong:
         raise MigrationError(
             f"{wrong} of {verdict.pages_checked} pages of guest {one.spec.name!r} are wrong",
             hint="its memory was corrupted: which QEMU moved it? see postcopy history",
+        )
+    if verdict.disk_blocks_wrong:
+        raise MigrationError(
+            f"{verdict.disk_blocks_wrong} of {verdict.disk_blocks_checked} blocks of the disk of"
+            f" guest {one.spec.name!r} were found wrong",
+            hint="its storage was not moved whole: how was it moved? see postcopy history",
         )

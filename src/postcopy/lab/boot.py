@@ -10,6 +10,7 @@ from postcopy.lab.host import Host
 from postcopy.lab.initramfs import build_initramfs
 from postcopy.lab.lab import Lab
 from postcopy.lab.releases import common_machine, oldest
+from postcopy.lab.root import Root
 from postcopy.paths import cache_dir
 
 __all__ = ["INSIDE", "BootFiles", "provide_boot_files"]
@@ -38,30 +39,30 @@ async def provide_boot_files(lab: Lab, host: Host) -> BootFiles:
     too, and its size has to be what the guest saw.
     """
     roots = {root.release: root for root in lab.roots().values()}
-    kernel = roots[oldest(roots)].kernel
+    root = roots[oldest(roots)]
+    program = await witness.build(cache_dir() / "guest")
     return BootFiles(
-        _provide(host, kernel),
-        _provide(host, await _initramfs()),
-        _provide(host, Path(recorder.__file__)),
+        _provide(host, root.kernel, root.kernel.name),
+        _provide(host, _initramfs(program, root), f"{program.name}.cpio"),
+        _provide(host, Path(recorder.__file__), Path(recorder.__file__).name),
         common_machine(root.qemu_version for root in roots.values()),
     )
 
 
-def _provide(host: Host, path: Path) -> PurePosixPath:
-    target = host.runtime_dir / path.name
+def _provide(host: Host, path: Path, name: str) -> PurePosixPath:
+    target = host.runtime_dir / name
     if not target.exists() or target.stat().st_mtime < path.stat().st_mtime:
         part = target.with_suffix(f".{os.getpid()}.part")
         shutil.copyfile(path, part)
         part.replace(target)
-    return INSIDE / path.name
+    return INSIDE / name
 
 
-async def _initramfs() -> Path:
-    """Return an initramfs with today's witness, making it if there is none."""
-    program = await witness.build(cache_dir() / "guest")
-    image = program.with_suffix(".cpio")
+def _initramfs(program: Path, root: Root) -> Path:
+    """Return an initramfs with the witness and the kernel's drivers, making it if there is none."""
+    image = program.with_name(f"{program.name}-{root.kernel_version}.cpio")
     if not image.exists():
         part = image.with_suffix(f".{os.getpid()}.part")
-        part.write_bytes(build_initramfs(program))
+        part.write_bytes(build_initramfs(program, sorted(root.modules.iterdir())))
         part.replace(image)
     return image

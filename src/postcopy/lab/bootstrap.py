@@ -33,21 +33,28 @@ _KERNEL = "linux-image-cloud-amd64"
 _UNWANTED = ("doc", "doc-base", "info", "lintian", "locale", "man")
 
 # Runs outside the root with the root's package lists; $1 is the root. The metapackage is followed
-# to the one package that has the kernel, of which only the image is kept; after Debian 13 that
-# package is one further on.
+# to the packages that have the kernel (after Debian 13 they are one further on), of which only the
+# image is kept, and the one driver that guests with a disk need and Debian has as a module.
 _FETCH_KERNEL = f"""
 set -eu
 export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
 cd "${MARKER}"
 image=$(apt-cache depends {_KERNEL} | sed -n 's/^ *Depends: \\(linux-image-.*\\)$/\\1/p')
-binary=$(apt-cache depends "$image" | sed -n 's/^ *Depends: \\(linux-binary-.*\\)$/\\1/p')
+more=$(apt-cache depends "$image" |
+    sed -n 's/^ *Depends: \\(linux-\\(binary\\|modules\\)-.*\\)$/\\1/p')
 mkdir kernel
 cd kernel
-apt-get -o APT::Sandbox::User=root -qq download "${{binary:-$image}}"
-dpkg-deb --field ./*.deb Version > ../kernel-version
-dpkg-deb --fsys-tarfile ./*.deb | tar --extract --wildcards '*/vmlinuz*'
+apt-get -o APT::Sandbox::User=root -qq download "$image" $more
+dpkg-deb --field ./linux-image-*.deb Version > ../kernel-version
+for package in ./*.deb; do
+    dpkg-deb --fsys-tarfile "$package" |
+        tar --extract --wildcards '*/vmlinuz*' '*/kernel/drivers/block/virtio_blk.ko*' || :
+done
+mkdir ../modules
 find . -type f -name 'vmlinuz*' -exec mv '{{}}' ../vmlinuz ';'
+find . -type f -name 'virtio_blk.ko*' -exec mv '{{}}' ../modules ';'
 test -s ../vmlinuz
+test -n "$(ls ../modules)"
 cd ..
 rm -r kernel
 """

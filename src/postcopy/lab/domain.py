@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from postcopy.errors import NotFoundError, RefusedError, UnavailableError
-from postcopy.lab import names, talk
+from postcopy.lab import disk, names, talk
 from postcopy.lab.boot import INSIDE, BootFiles, provide_boot_files
 from postcopy.lab.host import Host
 from postcopy.lab.lab import Lab
@@ -18,6 +18,7 @@ from postcopy.lab.witness import kernel_command_line
 __all__ = ["LabDomain", "domain_xml"]
 
 _INSIDE = INSIDE / "domains"
+_TARGET = "vda"
 
 
 class LabDomain:
@@ -70,6 +71,8 @@ class LabDomain:
         try:
             files, _ = await asyncio.gather(*(domain._record(one) for one in domain.hosts.values()))
             there = domain.hosts[host]
+            if spec.disk is not None:
+                await disk.create(spec.disk, spec.name, there, domain.hosts.values())
             definition = there.runtime_dir / "domains" / f"{spec.name}.xml"
             definition.write_text(domain_xml(spec, files))
             await there.run("virsh", "define", f"{_INSIDE}/{spec.name}.xml")
@@ -111,7 +114,7 @@ class LabDomain:
         )
 
     async def verify(self) -> Verdict:
-        """Have the guest check every page of its memory and return what it found."""
+        """Have the guest check every page of its memory, and its disk; return what it found."""
         host = self.hosts[await self.where()]
         socket = host.runtime_dir / "domains" / f"{self.spec.name}.commands"
         return await talk.verify(self.spec.name, socket, self._log(host))
@@ -132,6 +135,8 @@ class LabDomain:
             recorder = f"{_INSIDE}/{self.spec.name}.console "
             await host.run("pkill", "-f", f"recorder.py {recorder}", check=False)
             self._log(host).unlink(missing_ok=True)
+        if self.spec.disk is not None:
+            await disk.remove(self.spec.name, self.hosts.values())
         (self.lab.runtime_dir / "domains" / f"{self.spec.name}.json").unlink(missing_ok=True)
 
     async def _record(self, host: Host) -> BootFiles:
@@ -160,22 +165,31 @@ def domain_xml(spec: GuestSpec, files: BootFiles) -> str:
         f"<serial type='unix'><source mode='bind' path={quoteattr(f'{base}.{name}')}/></serial>"
         for name in ("console", "commands")
     )
+    device, drive = None, ""
+    if spec.disk is not None:
+        device = f"/dev/{_TARGET}"
+        drive = f"""
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/>
+      <source file={quoteattr(str(spec.disk.path(spec.name)))}/>
+      <target dev='{_TARGET}' bus='virtio'/>
+    </disk>"""
     return f"""<domain type='{kind}'>
   <name>{escape(spec.name)}</name>
-  <memory unit='MiB'>{spec.workload.memory_mib}</memory>
+  <memory unit='MiB'>{spec.memory_mib}</memory>
   <vcpu>1</vcpu>
   <os>
     <type arch='x86_64' machine='{files.machine}'>hvm</type>
     <kernel>{files.kernel}</kernel>
     <initrd>{files.initramfs}</initrd>
-    <cmdline>{escape(kernel_command_line(spec.workload))}</cmdline>
+    <cmdline>{escape(kernel_command_line(spec.workload, device))}</cmdline>
   </os>
   <features><acpi/></features>
   {cpu}
   <on_poweroff>destroy</on_poweroff>
   <on_crash>destroy</on_crash>
   <devices>
-    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>{drive}
     {ports}
     <memballoon model='none'/>
   </devices>

@@ -59,6 +59,7 @@ class HostSpec:
     :ivar root: the directory that is the lower layer of its root.
     :ivar layers: an empty directory for the upper layer.
     :ivar runtime: the directory that is ``/run/postcopy`` inside.
+    :ivar shared: the directory that is ``/mnt/shared`` inside, the same for all hosts of a lab.
     :ivar hosts: names and addresses for ``/etc/hosts``.
     :ivar kvm: whether there is a ``/dev/kvm`` inside.
     """
@@ -68,6 +69,7 @@ class HostSpec:
     root: str
     layers: str
     runtime: str
+    shared: str
     hosts: dict[str, str]
     kvm: bool = False
 
@@ -136,6 +138,7 @@ def _build(spec: HostSpec) -> None:
         "mounting /proc and /sys": lambda: _mount_kernel_views(new),
         "filling /dev": lambda: _fill_dev(new / "dev", spec.kvm),
         "mounting /run and /tmp": lambda: _mount_scratch(new, spec.runtime),
+        "mounting /mnt/shared": lambda: _mount_shared(new / "mnt/shared", spec.shared),
         "writing /etc": lambda: _write_etc(new / "etc", spec),
         "setting the host name": lambda: socket.sethostname(spec.name),
         "changing the root": lambda: _pivot(new),
@@ -241,6 +244,11 @@ def _mount_scratch(new: Path, runtime: str) -> None:
     inside = new / "run/postcopy"
     inside.mkdir()
     syscalls.mount(runtime, inside, None, syscalls.MS_BIND)
+
+
+def _mount_shared(inside: Path, shared: str) -> None:
+    inside.mkdir(exist_ok=True)
+    syscalls.mount(shared, inside, None, syscalls.MS_BIND)
 
 
 def _write_etc(etc: Path, spec: HostSpec) -> None:

@@ -5,6 +5,7 @@ The kernel unpacks a cpio archive in the "newc" format into its root and starts 
 needed for that, so no tool has to be installed for it, and the result depends on its input alone.
 """
 
+import lzma
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -49,13 +50,14 @@ class CharacterDevice:
 Entry = Directory | File | CharacterDevice
 
 
-def build_initramfs(init: Path) -> bytes:
+def build_initramfs(init: Path, modules: Iterable[Path] = ()) -> bytes:
     """Return an uncompressed initramfs whose ``/init`` is the program in that file.
 
     ``/dev/console`` is there from the beginning because the kernel opens it for init before init
     can mount anything. Not compressed: unpacking costs an emulated guest more than reading.
 
     :param init: a static executable.
+    :param modules: kernel modules, compressed by xz or not at all; they come to lie in the root.
     """
     return write_archive(
         [
@@ -64,7 +66,21 @@ def build_initramfs(init: Path) -> bytes:
             Directory("proc"),
             Directory("sys"),
             File("init", init.read_bytes(), permissions=0o755),
+            *map(_module, modules),
         ]
+    )
+
+
+def _module(path: Path) -> File:
+    content = path.read_bytes()
+    match path.suffix:
+        case ".ko":
+            return File(path.name, content)
+        case ".xz":
+            return File(path.stem, lzma.decompress(content))
+    raise UsageError(
+        f"{path} is a kernel module in a format that is not known here",
+        hint="uncompressed modules (.ko) and those compressed by xz (.ko.xz) can be used",
     )
 
 

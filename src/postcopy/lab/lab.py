@@ -246,7 +246,8 @@ class Lab:
     async def _start(self, name: str, record: LabRecord, built: Root, kvm: bool) -> HostRecord:
         layers = Path(record.layers) / name
         runtime = state.directory(self.name) / name
-        for directory in (layers, runtime):
+        shared = Path(record.layers) / "shared"
+        for directory in (layers, runtime, shared):
             directory.mkdir(parents=True, exist_ok=True)
         spec = HostSpec(
             name=name,
@@ -254,6 +255,7 @@ class Lab:
             root=str(built.directory),
             layers=str(layers),
             runtime=str(runtime),
+            shared=str(shared),
             hosts={host: names.data_address(record.slot, host) for host in names.HOSTS},
             kvm=kvm,
         )

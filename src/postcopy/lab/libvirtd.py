@@ -12,6 +12,7 @@ from pathlib import Path
 
 from postcopy.errors import UnavailableError
 from postcopy.lab.credentials import keys_directory, ssh_command
+from postcopy.lab.disk import SHARED
 from postcopy.lab.host import Host
 
 __all__ = ["ensure", "host_uuid", "pid", "uris"]
@@ -22,6 +23,7 @@ _START_SECONDS = 20.0
 _NAMESPACE = uuid.UUID("6f1a5d0e-6d1c-4a53-9d3f-0a0f3c1f7f52")
 
 # The defaults for what a machine with systemd, dbus and a firewall would need, switched off.
+# libvirt before 10.8 passes over `shared_filesystems`; there, shared disks need --unsafe.
 _QEMU = """\
 user = "root"
 group = "root"
@@ -33,6 +35,7 @@ namespaces = [ ]
 stdio_handler = "file"
 migration_address = "{data}"
 migration_host = "{data}"
+shared_filesystems = [ "{shared}" ]
 """
 
 _LIBVIRTD = """\
@@ -121,4 +124,4 @@ def _configure(host: Host) -> None:
     if not sockets.is_symlink():
         sockets.symlink_to(Path("postcopy") / _SOCKETS)
     (etc / "libvirtd.conf").write_text(_LIBVIRTD.format(uuid=host_uuid(host)))
-    (etc / "qemu.conf").write_text(_QEMU.format(data=host.data_address))
+    (etc / "qemu.conf").write_text(_QEMU.format(data=host.data_address, shared=SHARED))

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from postcopy.errors import UsageError
+from postcopy.lab.disk import Disk
 from postcopy.lab.witness import kernel_command_line
 from postcopy.lab.workload import Workload
 
@@ -19,11 +20,13 @@ class GuestSpec:
     """What a lab guest is, wherever it runs.
 
     :param accelerator: ``tcg`` runs on any machine; ``kvm`` needs one that can really boot a guest.
+    :param disk: only domains can have one.
     """
 
     name: str
     workload: Workload
     accelerator: str = "tcg"
+    disk: Disk | None = None
 
     def __post_init__(self) -> None:
         # The name becomes part of a unix socket's path, which may have 107 bytes in all.
@@ -39,6 +42,12 @@ class GuestSpec:
                 hint=f"choose one of: {', '.join(ACCELERATORS)}",
             )
 
+    @property
+    def memory_mib(self) -> int:
+        """Its RAM in MiB: for its disk, a driver, a buffer and 4 bytes a block come on top."""
+        most = 0 if self.disk is None else 16 + -(-self.disk.size_mib // 1024)
+        return self.workload.memory_mib + most
+
     def to_dict(self) -> dict[str, Any]:
         """Return the guest as plain values."""
         return asdict(self)
@@ -46,7 +55,9 @@ class GuestSpec:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "GuestSpec":
         """Read what `to_dict` wrote."""
-        return cls(**{**data, "workload": Workload(**data["workload"])})
+        disk = data.get("disk")
+        parts = {"workload": Workload(**data["workload"]), "disk": Disk(**disk) if disk else None}
+        return cls(**{**data, **parts})
 
 
 def qemu_arguments(
@@ -70,7 +81,7 @@ def qemu_arguments(
         *("-name", spec.name),
         *("-machine", f"{machine},accel={spec.accelerator}"),
         *("-cpu", "qemu64" if spec.accelerator == "tcg" else "host"),
-        *("-m", f"{spec.workload.memory_mib}M"),
+        *("-m", f"{spec.memory_mib}M"),
         *("-display", "none"),
         "-nodefaults",
         "-no-user-config",

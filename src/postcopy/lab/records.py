@@ -45,15 +45,19 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The guest has looked at every page.
+    """The guest has looked at every page, and at every block of its disk.
 
     :ivar first_wrong: the lowest index of a wrong page; None when all were right.
+    :ivar disk_blocks_checked: blocks of 4 KiB, read from the disk; None without a disk.
+    :ivar disk_blocks_wrong: how many were ever found wrong, now or while it worked.
     """
 
     at: float
     pages_checked: int
     pages_wrong: int
     first_wrong: int | None
+    disk_blocks_checked: int | None = None
+    disk_blocks_wrong: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ Record = Beat | Ready | Verdict | Failure | Text
 _LINE = re.compile(rb"(\d{1,20}) (.*)", re.DOTALL)
 _BEAT = re.compile(r"H (\d{1,20}) (\d{1,20}) (\d{1,20}) (\d{1,20})", re.ASCII)
 _READY = re.compile(r"READY (?:\S+ )*pages=(\d{1,20})(?: \S+)*", re.ASCII)
-_VERDICT = re.compile(r"V (\d{1,20}) (\d{1,20}) (-1|\d{1,20})", re.ASCII)
+_VERDICT = re.compile(r"V (\d{1,20}) (\d{1,20}) (-1|\d{1,20})(?: (\d{1,20}) (\d{1,20}))?", re.ASCII)
 
 
 def read_log(path: Path) -> list[Record]:
@@ -122,8 +126,10 @@ def _parse(line: bytes, *, whole: bool) -> Record | None:
         if found := _READY.fullmatch(text):
             return Ready(at, int(found[1]))
         if found := _VERDICT.fullmatch(text):
-            first = int(found[3])
-            return Verdict(at, int(found[1]), int(found[2]), None if first < 0 else first)
+            checked, bad, first, *disk = (None if n is None else int(n) for n in found.groups())
+            assert checked is not None
+            assert bad is not None
+            return Verdict(at, checked, bad, None if first == -1 else first, *disk)
         if text.startswith("E "):
             return Failure(at, text[2:])
     return Text(at, text)

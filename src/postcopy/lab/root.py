@@ -4,6 +4,7 @@
 
     CACHE/roots/RELEASE/root/          the root file system, never written to again
                         vmlinuz        the kernel for guests, Debian's for clouds
+                        modules/       drivers of that kernel that guests need
                         manifest.json  what is in it, and the recipe it was made by
 
 A root is built beside its place and renamed into it, so one that is there is whole. `find` looks
@@ -37,6 +38,7 @@ class Root:
 
     :ivar directory: the root file system.
     :ivar kernel: the kernel image for guests.
+    :ivar modules: a directory with drivers for it.
     :ivar qemu_version: of Debian's package, as are the others.
     :ivar libvirt_version: of libvirtd.
     :ivar kernel_version: of the kernel for guests.
@@ -45,6 +47,7 @@ class Root:
     release: str
     directory: Path
     kernel: Path
+    modules: Path
     qemu_version: str
     libvirt_version: str
     kernel_version: str
@@ -63,6 +66,7 @@ def find(wanted: Release) -> Root | None:
         wanted.name,
         place / "root",
         place / "vmlinuz",
+        place / "modules",
         manifest["qemu_version"],
         manifest["libvirt_version"],
         manifest["kernel_version"],

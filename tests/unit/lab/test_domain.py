@@ -5,12 +5,15 @@ import sys
 import threading
 import time
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 
+from postcopy.errors import UsageError
 from postcopy.lab import libvirtd, recorder
 from postcopy.lab.boot import BootFiles
+from postcopy.lab.disk import Disk
 from postcopy.lab.domain import domain_xml
 from postcopy.lab.host import Host
 from postcopy.lab.machine import GuestSpec
@@ -40,6 +43,38 @@ def test_a_domain_boots_the_witness_and_has_two_ports(accelerator: str, kind: st
     paths = [source.get("path", "") for source in tree.iterfind("devices/serial/source")]
     assert [Path(path).name for path in paths] == ["web1.console", "web1.commands"]
     assert tree.findtext("memory") == str(spec.workload.memory_mib)
+
+
+@pytest.mark.parametrize(
+    ("shared", "path"),
+    [(False, "/var/lib/libvirt/images/web1.qcow2"), (True, "/mnt/shared/web1.qcow2")],
+)
+def test_a_disk_is_attached_and_the_guest_told(shared: bool, path: str) -> None:
+    plain = GuestSpec(name="web1", workload=Workload(64, 32))
+    spec = replace(plain, disk=Disk(2048, shared))
+    tree = ET.fromstring(domain_xml(spec, FILES))
+    [disk] = tree.iterfind("devices/disk")
+    assert [(e.tag, dict(e.attrib)) for e in disk] == [
+        ("driver", {"name": "qemu", "type": "qcow2"}),
+        ("source", {"file": path}),
+        ("target", {"dev": "vda", "bus": "virtio"}),
+    ]
+    assert tree.findtext("os/cmdline", "").endswith(" witness.disk=/dev/vda")
+    assert int(tree.findtext("memory", "")) > plain.workload.memory_mib
+    assert GuestSpec.from_dict(spec.to_dict()) == spec
+
+
+def test_without_a_disk_there_is_no_trace_of_one() -> None:
+    spec = GuestSpec(name="web1", workload=Workload(64, 32))
+    text = domain_xml(spec, FILES)
+    assert "disk" not in text
+    assert ET.fromstring(text).findtext("memory") == str(spec.workload.memory_mib)
+
+
+@pytest.mark.parametrize("size_mib", [0, -1, 1 << 20])
+def test_a_disk_of_nonsense_is_refused(size_mib: int) -> None:
+    with pytest.raises(UsageError, match="makes no sense"):
+        Disk(size_mib)
 
 
 def test_every_host_of_every_lab_has_a_uuid_of_its_own_for_good() -> None:

@@ -13,7 +13,7 @@ from postcopy.lab.init import HostSpec, overlay_options
 
 @given(st.text(), st.dictionaries(st.text(), st.text()), st.booleans())
 def test_a_spec_survives_the_pipe(text: str, hosts: dict[str, str], kvm: bool) -> None:
-    spec = HostSpec(text, text, text, text, text, hosts, kvm)
+    spec = HostSpec(text, text, text, text, text, text, hosts, kvm)
     assert HostSpec.from_json(spec.to_json()) == spec
 
 
@@ -31,7 +31,9 @@ def test_the_first_process_needs_nothing_but_the_standard_library() -> None:
 
 
 def test_a_spec_that_cannot_be_met_is_told_and_not_thrown(tmp_path: Path) -> None:
-    spec = HostSpec("alpha", str(tmp_path / "none"), "/", str(tmp_path), str(tmp_path), {})
+    spec = HostSpec(
+        "alpha", str(tmp_path / "none"), "/", str(tmp_path), str(tmp_path), str(tmp_path), {}
+    )
     result = subprocess.run(
         [sys.executable, "-I", "-S", init.__file__],
         input=spec.to_json(),

@@ -1,3 +1,4 @@
+import lzma
 import shutil
 import stat
 import subprocess
@@ -115,6 +116,23 @@ def test_initramfs_has_what_the_kernel_needs_to_start_init(tmp_path: Path) -> No
     assert unpacked["init"].header["mode"] == stat.S_IFREG | 0o755
     console = unpacked["dev/console"].header
     assert (console["rdevmajor"], console["rdevminor"]) == (5, 1)
+
+
+def test_drivers_lie_in_the_root_uncompressed(tmp_path: Path) -> None:
+    for name in ("program", "plain.ko"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "packed.ko.xz").write_bytes(lzma.compress(b"\x7fELF"))
+    (tmp_path / "other.ko.zst").write_bytes(b"")
+    drivers = [tmp_path / "packed.ko.xz", tmp_path / "plain.ko"]
+
+    unpacked = {
+        found.name: found for found in unpack(build_initramfs(tmp_path / "program", drivers))
+    }
+
+    assert unpacked["packed.ko"].content == b"\x7fELF"
+    assert unpacked["plain.ko"].content == b"plain.ko"
+    with pytest.raises(UsageError, match=r"other\.ko\.zst"):
+        build_initramfs(tmp_path / "program", [tmp_path / "other.ko.zst"])
 
 
 @pytest.mark.parametrize("name", ["", "/init", "a\0b", "TRAILER!!!"])

@@ -270,6 +270,7 @@ def test_log_is_read_line_by_line(tmp_path: Path) -> None:
             b"1700000001500000000 H 12 3400 567 1\n",
             b"1700000002000000000 V 90112 1 16461\n",
             b"1700000003000000000 V 90112 0 -1\n",
+            b"1700000003500000000 V 90112 0 -1 16384 2\n",
             b"1700000004000000000 E 480 MiB wanted, 410 MiB free\n",
         ],
     )
@@ -280,6 +281,7 @@ def test_log_is_read_line_by_line(tmp_path: Path) -> None:
         Beat(BOOT + 1.5, 12, 3.4, 567, 1),
         Verdict(BOOT + 2, 90112, 1, 16461),
         Verdict(BOOT + 3, 90112, 0, None),
+        Verdict(BOOT + 3.5, 90112, 0, None, 16384, 2),
         Failure(BOOT + 4, "480 MiB wanted, 410 MiB free"),
     ]
 

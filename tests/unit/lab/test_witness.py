@@ -143,6 +143,7 @@ def test_kernel_is_told_the_workload() -> None:
         "witness.pattern=bursts:30:500",
         "witness.seed=7",
     ]
+    assert kernel_command_line(Workload(1, 1), "/dev/vda").split()[-1] == "witness.disk=/dev/vda"
 
 
 @pytest.mark.parametrize(
@@ -389,3 +390,115 @@ def test_port_that_nobody_reads_stops_nothing_and_splits_no_line(binary: Path) -
     assert all(re.fullmatch(rf"H \d+ \d+ \d+ 0|N {nonsense}", line) for line in lines)
     assert lines.count(f"N {nonsense}") < 3000
     assert int(lines[-1].split()[3]) > before[2]
+
+
+BLOCKS = 700
+"""No multiple of what the witness checks at once."""
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    path = tmp_path / "disk"
+    path.write_bytes(os.urandom(BLOCKS * 4096))
+    return path
+
+
+def disk_verdict(witness: Witness) -> tuple[int, int]:
+    """Return how many blocks were checked, and how many were ever wrong."""
+    words = witness.ask("verify", "V").split()
+    assert words[1:4] == ["256", "0", "-1"]
+    checked, wrong = map(int, words[4:])
+    return checked, wrong
+
+
+def quiet(witness: Witness) -> None:
+    """Stop the writing; once a verdict has come, nothing is under way any more."""
+    witness.ask("pause", "A")
+    witness.ask("verify", "V")
+
+
+def alter(disk: Path, at: int, content: bytes) -> None:
+    with disk.open("r+b") as file:
+        file.seek(at)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def counters(disk: Path) -> list[int]:
+    """Return the counter in each sector, having checked all else against the rule in disk.h."""
+    found, content, seed = [], disk.read_bytes(), ~1 & WORD
+    for sector in range(len(content) // 512):
+        words = struct.unpack_from("<64Q", content, sector * 512)
+        value = ((seed ^ (sector << 32 | words[0])) * STEP) & WORD
+        assert words[63] == value ^ value >> 29
+        assert struct.pack("<QQ", *words[1:3]) == first_words(seed, sector)
+        found.append(words[0])
+    return found
+
+
+def written(witness: Witness, disk: Path) -> list[int]:
+    """Let it work until a block was rewritten; return where that block's sectors begin."""
+    before = disk.read_bytes()
+    while True:
+        witness.ask("resume", "A")
+        quiet(witness)
+        now = disk.read_bytes()
+        if found := [at for at in range(0, len(now), 512) if now[at] != before[at]]:
+            return found[:8]
+
+
+@needs_compiler
+def test_disk_is_filled_and_rewritten_and_right(binary: Path, disk: Path) -> None:
+    with running(binary, f"witness.hot=1 witness.disk={disk}") as witness:
+        quiet(witness)
+        first, *others = written(witness, disk)
+        assert first % 4096 == 0
+        assert others == list(range(first + 512, first + 4096, 512))
+        assert counters(disk)[first // 512] > 0
+        assert disk_verdict(witness) == (BLOCKS, 0)
+
+
+@needs_compiler
+def test_damage_to_one_sector_is_found_counted_and_made_right(binary: Path, disk: Path) -> None:
+    with running(binary, f"witness.hot=1 witness.disk={disk}") as witness:
+        quiet(witness)
+        alter(disk, 5 * 4096 + 3 * 512 + 100, b"damage")
+        alter(disk, 699 * 4096, bytes(4096))
+        assert disk_verdict(witness) == (BLOCKS, 2)
+        assert disk_verdict(witness) == (BLOCKS, 2)
+        counters(disk)
+
+
+@needs_compiler
+def test_sector_that_missed_a_write_is_found(binary: Path, disk: Path) -> None:
+    with running(binary, f"witness.hot=1 witness.disk={disk}") as witness:
+        quiet(witness)
+        before = disk.read_bytes()
+        inner = written(witness, disk)[4]
+        alter(disk, inner, before[inner : inner + 512])
+        assert disk_verdict(witness) == (BLOCKS, 1)
+
+
+@needs_compiler
+def test_damage_is_found_while_working_too(binary: Path, disk: Path) -> None:
+    disk.write_bytes(bytes(4096))
+    with running(binary, f"witness.hot=1 witness.disk={disk}") as witness:
+        quiet(witness)
+        alter(disk, 0, bytes(4096))
+        written(witness, disk)
+        assert disk_verdict(witness) == (1, 1)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "E disk .*: No such file or directory"), (b"", "E a disk of that")]
+)
+def test_disk_that_is_none_is_told(
+    binary: Path, tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / "disk").write_bytes(content)
+    with running(binary, f"witness.disk={tmp_path / 'disk'}") as witness:
+        assert re.match(said, witness.next_line())
+        assert witness.process.wait(10) == 1

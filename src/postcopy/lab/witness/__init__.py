@@ -1,7 +1,8 @@
 """The program that a lab guest runs: it keeps memory busy and bears witness to it.
 
-``witness.c`` is the guest's first and only process; its head says what it prints and obeys. Start
-with `build`, which compiles it, and `kernel_command_line`, which tells it what to do. What it
+``witness.c`` is the guest's first and only process; its head says what it prints and obeys, and
+``disk.h`` what it does with a disk. Start with `build`, which compiles it, and
+`kernel_command_line`, which tells it what to do. What it
 printed is read by `postcopy.lab.observer`.
 """
 
@@ -9,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from postcopy.lab.workload import Workload
 
 __all__ = ["build", "kernel_command_line"]
 
-_FLAGS = ("-std=c11", "-static", "-O2", "-Wall", "-Wextra", "-Werror")
+_FLAGS = ("-std=c11", "-static", "-pthread", "-O2", "-Wall", "-Wextra", "-Werror")
 
 _NO_LIBRARY = ("cannot find -lc", "fatal error: ")
 """What gcc says without the static library, and without its headers."""
@@ -41,8 +42,11 @@ _KERNEL = (
 )
 
 
-def kernel_command_line(workload: Workload) -> str:
-    """Return the command line with which Debian's cloud kernel runs this workload under TCG."""
+def kernel_command_line(workload: Workload, disk: str | None = None) -> str:
+    """Return the command line with which Debian's cloud kernel runs this workload under TCG.
+
+    :param disk: the device, inside the guest, that it fills and rewrites as well.
+    """
     return " ".join(
         (
             *_KERNEL,
@@ -51,6 +55,7 @@ def kernel_command_line(workload: Workload) -> str:
             f"witness.rate={workload.rate}",
             f"witness.pattern={workload.pattern}",
             f"witness.seed={workload.seed}",
+            *([f"witness.disk={disk}"] if disk else []),
         )
     )
 
@@ -61,15 +66,21 @@ async def build(cache_dir: Path) -> Path:
     :param cache_dir: where the binary is kept, under a name made of its source's hash.
     :raises UnavailableError: when the C compiler or its static library is missing.
     """
-    source = resources.files(__name__).joinpath("witness.c").read_bytes()
-    version = hashlib.sha256(source + " ".join(_FLAGS).encode()).hexdigest()[:16]
+    sources = _sources()
+    version = hashlib.sha256(repr((sorted(sources.items()), _FLAGS)).encode()).hexdigest()[:16]
     binary = cache_dir / f"witness-{version}"
     if not binary.exists():
         with _scratch(cache_dir) as scratch:
-            await _compile(source, scratch / "witness")
+            await _compile(sources, scratch / "witness")
             # Two labs may build at once: each puts a whole binary there.
             (scratch / "witness").replace(binary)
     return binary
+
+
+def _sources() -> dict[str, bytes]:
+    """Return the program's C files by name."""
+    files = resources.files(__name__).iterdir()
+    return {file.name: file.read_bytes() for file in files if file.name.endswith((".c", ".h"))}
 
 
 @contextlib.contextmanager
@@ -79,10 +90,14 @@ def _scratch(cache_dir: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-async def _compile(source: bytes, binary: Path) -> None:
-    command = ("gcc", *_FLAGS, "-x", "c", "-o", str(binary), "-")
+async def _compile(sources: Mapping[str, bytes], binary: Path) -> None:
+    for name, content in sources.items():
+        (binary.parent / name).write_bytes(content)
+    units = [str(binary.parent / name) for name in sorted(sources) if name.endswith(".c")]
     environment = {**os.environ, "LC_ALL": "C"}
-    result = await processes.run(*command, stdin=source.decode(), env=environment, check=False)
+    result = await processes.run(
+        "gcc", *_FLAGS, "-o", str(binary), *units, env=environment, check=False
+    )
     if result.returncode == 0:
         return
     if any(sign in result.stderr for sign in _NO_LIBRARY):

@@ -10,11 +10,13 @@
  *   witness.cold=MiB witness.hot=MiB witness.seed=NUMBER
  *   witness.rate=PAGES_PER_SECOND         0: flat out
  *   witness.pattern=random | sequential | bursts:DUTY_PERCENT:PERIOD_MS
+ *   witness.disk=PATH                     filled and rewritten too; see disk.h
  *
  * Said on the first serial port, one line each:
  *   READY cold=MiB hot=MiB pages=N fill_ms=N             memory is filled, heartbeats follow
  *   H <sequence> <uptime ms> <writes> <wrong>            every 20 ms, totals since the start
- *   V <pages checked> <pages wrong> <first wrong or -1>  the answer to `verify`
+ *   V <pages checked> <pages wrong> <first wrong or -1>  the answer to `verify`; with a disk,
+ *     <blocks checked> <blocks ever wrong>               these follow on the same line
  *   A <command>                                          any other command has been obeyed
  *   N <text>                                             not understood, or not possible
  *   E <text>                                             cannot work; the guest halts
@@ -39,11 +41,15 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/time.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "disk.h"
+#include "hash.h"
 
 enum {
     PAGE_BYTES = 4096,
@@ -72,8 +78,10 @@ static const uint64_t LONGEST_PERIOD_MS = 60000;
 /* What the guest is to do, as asked for. */
 static struct {
     uint64_t cold_mib, hot_mib, rate, seed;
-    bool sequential, paused;
+    bool sequential;
+    volatile bool paused;         /* of the disk's thread too */
     uint64_t burst_ns, period_ns; /* both 0: no bursts */
+    char disk[LINE_BYTES];        /* empty: none */
 } ask = {.seed = 1};
 
 /* Cold pages come first; a page's index counts over both. */
@@ -240,6 +248,8 @@ static bool parse_parameter(const char *name, char *value)
         return parse_number(value, UINT64_MAX, &ask.seed);
     if (strcmp(name, "pattern") == 0)
         return parse_pattern(value);
+    if (strcmp(name, "disk") == 0)
+        return (size_t)snprintf(ask.disk, sizeof ask.disk, "%s", value) < sizeof ask.disk;
     return false;
 }
 
@@ -262,42 +272,20 @@ static void parse_command_line(char *line)
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
-static const uint64_t STEP = 0x9E3779B97F4A7C15; /* 2^64 over the golden ratio, odd */
-
-static inline uint64_t mix(uint64_t value)
-{
-    value ^= value >> 32;
-    value *= 0xD6E8FEB86659FD93;
-    value ^= value >> 32;
-    value *= 0xD6E8FEB86659FD93;
-    return value ^ (value >> 32);
-}
-
 static inline uint64_t *page_at(uint32_t index)
 {
     return memory.pages + (size_t)index * WORDS;
 }
 
-static inline uint64_t first_word(uint32_t index)
-{
-    return mix(ask.seed * STEP + index);
-}
-
-static inline uint64_t stamp(uint32_t index, uint32_t counter)
-{
-    uint64_t value = (ask.seed ^ ((uint64_t)index << 32 | counter)) * STEP;
-    return value ^ (value >> 29);
-}
-
 static inline void set_stamp(uint64_t *page, uint32_t index, uint32_t counter)
 {
     page[0] = counter;
-    page[LAST] = stamp(index, counter);
+    page[LAST] = stamp(ask.seed, index, counter);
 }
 
 static void fill_page(uint32_t index)
 {
-    uint64_t *page = page_at(index), word = first_word(index);
+    uint64_t *page = page_at(index), word = first_word(ask.seed, index);
     for (int at = 0; at < WORDS; at++)
         page[at] = word + (uint64_t)at * STEP;
     if (index >= memory.cold)
@@ -307,20 +295,20 @@ static void fill_page(uint32_t index)
 static bool page_is_right(uint32_t index)
 {
     const uint64_t *page = page_at(index);
-    uint64_t word = first_word(index), different = 0;
+    uint64_t word = first_word(ask.seed, index), different = 0;
     for (int at = 1; at < LAST; at++)
         different |= page[at] ^ (word + (uint64_t)at * STEP);
     if (index < memory.cold)
         return (different | (page[0] ^ word) | (page[LAST] ^ (word + LAST * STEP))) == 0;
     uint32_t counter = memory.shadow[index - memory.cold];
-    return (different | (page[0] ^ counter) | (page[LAST] ^ stamp(index, counter))) == 0;
+    return (different | (page[0] ^ counter) | (page[LAST] ^ stamp(ask.seed, index, counter))) == 0;
 }
 
 static inline void rewrite(uint32_t hot_index)
 {
     uint32_t index = memory.cold + hot_index, counter = memory.shadow[hot_index];
     uint64_t *page = page_at(index);
-    if (page[0] != counter || page[LAST] != stamp(index, counter)) {
+    if (page[0] != counter || page[LAST] != stamp(ask.seed, index, counter)) {
         wrong++;
         fill_page(index);
     }
@@ -340,7 +328,14 @@ static void verify(void)
             first = index;
         fill_page(index);
     }
-    say("V %u %u %ld", pages, bad, first);
+    if (*ask.disk == '\0') {
+        say("V %u %u %ld", pages, bad, first);
+        return;
+    }
+    uint32_t blocks;
+    uint64_t blocks_wrong;
+    disk_verify(&blocks, &blocks_wrong);
+    say("V %u %u %ld %u %llu", pages, bad, first, blocks, (unsigned long long)blocks_wrong);
 }
 
 static void *reserve(size_t bytes)
@@ -505,6 +500,23 @@ static void ask_for_huge_pages(void)
     close(setting);
 }
 
+static void must(const char *trouble)
+{
+    if (trouble != NULL)
+        give_up(trouble);
+}
+
+/* Debian's kernels for clouds have the driver of such disks as a module. */
+static void load_disk_driver(void)
+{
+    int module = open("/virtio_blk.ko", O_RDONLY);
+    if (module < 0)
+        return;
+    if (syscall(SYS_finit_module, module, "", 0) < 0)
+        say("N virtio_blk: %s", strerror(errno));
+    close(module);
+}
+
 int main(int count, char **arguments)
 {
     static char command_line[4096];
@@ -534,7 +546,14 @@ int main(int count, char **arguments)
     if (is_init)
         ask_for_huge_pages();
     uint64_t started = now_ns();
+    if (*ask.disk != '\0') {
+        if (is_init)
+            load_disk_driver();
+        must(disk_open(ask.disk, ask.seed));
+    }
     fill_memory();
+    if (*ask.disk != '\0')
+        must(disk_start(&ask.paused));
     say("READY cold=%llu hot=%llu pages=%u fill_ms=%llu", (unsigned long long)ask.cold_mib,
         (unsigned long long)ask.hot_mib, memory.cold + memory.hot,
         (unsigned long long)((now_ns() - started) / NS_PER_MS));
