@@ -43,6 +43,11 @@ async def switch(guest: str, format_: str) -> None:
     with session.open_journal() as journal:
         if pid is not None:
             run = _unfinished(journal, guest)
+            if _phase(journal, run) is Phase.SETUP:
+                os.kill(pid, SWITCH_SIGNAL)
+                text = f"guest {guest!r} will go over to post-copy as soon as its memory moves"
+                _print(guest, run, "setup", text, format_)
+                return
             phase = await _ask(pid, SWITCH_SIGNAL, journal, run, _switched)
             if phase in (Phase.FAILED, Phase.CANCELLED):
                 raise MigrationError(

@@ -98,6 +98,8 @@ class PlainDisplay(Silent):
 
 
 def _progress(sample: Sample) -> str:
+    if sample.phase is Phase.SETUP:
+        return sample.status or str(sample.phase)
     left = time_left(sample)
     parts = [
         str(sample.phase),
@@ -141,7 +143,8 @@ class LiveDisplay(Silent):
     def __call__(self, event: Event) -> None:
         match event:
             case SampleTaken(sample=sample):
-                if self._sample is not None and not sample.total_bytes:
+                ended = not sample.total_bytes and sample.phase is not Phase.SETUP
+                if self._sample is not None and ended:
                     # A migration that has ended may have no figures any more.
                     sample = replace(self._sample, phase=sample.phase)
                 self._sample = sample
@@ -175,16 +178,25 @@ class LiveDisplay(Silent):
             ProgressBar(total=total, completed=total - sample.remaining_bytes, width=40),
             f"{format_seconds(time.monotonic() - self._started)}",
         )
+        if sample.phase is Phase.SETUP:
+            return _stacked(grid, sample.status)
         grid.add_row(
             f"{format_bytes(sample.remaining_bytes)} left",
             f"pass {sample.pass_number}",
             f"{format_rate(sample.bandwidth)} sent, {format_rate(sample.dirty_rate)} dirtied",
             f"{format_seconds(left)} to go" if left is not None else "",
         )
-        outer = Table.grid()
-        outer.add_row(grid)
-        outer.add_row(Text(self._decision, style="dim"))
-        return outer
+        return _stacked(grid, self._decision)
+
+
+def _stacked(grid: "Table", text: str) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    outer = Table.grid()
+    outer.add_row(grid)
+    outer.add_row(Text(text, style="dim"))
+    return outer
 
 
 _STYLES = {

@@ -46,9 +46,8 @@ __all__ = ["migrate"]
 @click.option("--lab", default="default", show_default=True, help="The lab the guest is in.")
 @click.option(
     "--preempt/--no-preempt",
-    default=True,
-    show_default=True,
-    help="QEMU: let requested pages overtake others, where both sides can.",
+    default=None,
+    help="QEMU: let requested pages overtake others, where both sides can; the default.",
 )
 @libvirt_options
 @qemu_options
@@ -62,7 +61,7 @@ async def migrate(
     dry_run: bool,
     format_: str,
     lab: str,
-    preempt: bool,
+    preempt: bool | None,
     source_uri: str | None,
     peer_uri: str | None,
     qmp: Path | None,
@@ -76,7 +75,8 @@ async def migrate(
 
     With --from, GUEST is a libvirt domain and DEST a libvirt URI, as for virsh. With --qmp,
     --dest-qmp and --uri, any two QEMUs will do, and both names are only names. Without, GUEST is a
-    guest of a lab and DEST one of its hosts.
+    guest of a lab and DEST one of its hosts. Options marked libvirt or QEMU are refused where they
+    mean nothing.
 
     Ctrl-C calls the migration off while that is safe; once in post-copy it goes on without you.
     """

@@ -34,29 +34,27 @@ class PlainMove:
 
 
 async def prepare(request: Request) -> Move:
-    """Make a move of what was asked for."""
+    """Make a move of what was asked for.
+
+    :raises UsageError: when an option means nothing to what moves the guest.
+    """
     if request.source_uri is not None:
         return _between_libvirts(request)
-    if request.libvirt or request.peer_uri:
-        name = next(iter(request.libvirt), "peer_uri").replace("_", "-")
-        raise UsageError(
-            f"--{name} is an option of libvirt migrations",
-            hint="say where the guest is: --from URI",
-        )
-    if request.monitors == (None, None) and request.uri is None:
-        return await _in_lab(request)
-    return _between_qemus(request)
+    if _names_qemus(request):
+        return _between_qemus(request)
+    return await _in_lab(request)
 
 
 async def check(request: Request) -> str:
     """Make the checks that can be made without moving anything; return the source's name."""
-    if request.source_uri is None and request.monitors == (None, None):
+    if request.source_uri is None and not _names_qemus(request):
         from postcopy.lab.domain import LabDomain
         from postcopy.lab.lab import Lab
         from postcopy.lab.move import check as check_bare
 
         lab = Lab(request.lab)
         if request.guest not in LabDomain.names(lab):
+            _refuse_libvirt_options(request, "a bare guest of a lab")
             # The QEMU that such a guest would arrive in is not there yet.
             _, source = await check_bare(lab, request.guest, request.destination)
             return source
@@ -66,6 +64,27 @@ async def check(request: Request) -> str:
     finally:
         await move.settle()
     return move.source
+
+
+def _names_qemus(request: Request) -> bool:
+    return any(value is not None for value in (*request.monitors, *request.rescues, request.uri))
+
+
+def _refuse_libvirt_options(request: Request, what: str) -> None:
+    if names := request.libvirt_names:
+        raise UsageError(
+            f"{', '.join(names)}: an option of libvirt migrations, which means nothing to {what}",
+            hint="leave it out; or, if the guest is a libvirt domain, say where it is: --from URI",
+        )
+
+
+def _refuse_qemu_options(request: Request) -> None:
+    if names := request.qemu_names:
+        raise UsageError(
+            f"{', '.join(names)}: an option for bare QEMUs, which means nothing to libvirt",
+            hint="leave it out: libvirt talks to its QEMUs itself, and lets requested pages"
+            " overtake others where it can",
+        )
 
 
 def resume(record: Mapping[str, Any], guest: str) -> Move:
@@ -94,12 +113,13 @@ async def _in_lab(request: Request) -> Move:
     lab = Lab(request.lab)
     if request.guest in LabDomain.names(lab):
         return await _in_lab_by_libvirt(request)
+    _refuse_libvirt_options(request, "a bare guest of a lab")
     return await LabMove.prepare(
         lab,
         request.guest,
         request.destination,
         postcopy=request.policy.uses_postcopy,
-        preempt=request.preempt,
+        preempt=request.preempt is not False,
         bandwidth=request.bandwidth,
         downtime_limit=request.downtime_limit,
     )
@@ -111,6 +131,10 @@ async def _in_lab_by_libvirt(request: Request) -> PlainMove:
     from postcopy.lab.domain import LabDomain
     from postcopy.lab.lab import Lab
 
+    if request.peer_uri is not None:
+        raise UsageError(
+            "--peer-uri goes with --from URI", hint="leave it out: a lab knows its hosts' URIs"
+        )
     domain = LabDomain.load(Lab(request.lab), request.guest)
     source = await domain.where()
     destination = domain.lab.host(request.destination)
@@ -129,6 +153,7 @@ def _between_qemus(request: Request) -> Move:
     from postcopy.qemu.driver import QemuDriver
     from postcopy.qemu.options import Endpoint, MigrationOptions
 
+    _refuse_libvirt_options(request, "bare QEMUs")
     source, destination = request.monitors
     if source is None or destination is None or request.uri is None:
         raise UsageError(
@@ -143,7 +168,7 @@ def _between_qemus(request: Request) -> Move:
     options = MigrationOptions(
         uri=request.uri,
         postcopy=request.policy.uses_postcopy,
-        preempt=request.preempt,
+        preempt=request.preempt is not False,
         bandwidth=request.bandwidth,
         downtime_limit=request.downtime_limit,
     )
@@ -165,6 +190,7 @@ def _libvirt_driver(request: Request) -> "LibvirtDriver":
     from postcopy.libvirt.options import LibvirtOptions
 
     assert request.source_uri is not None
+    _refuse_qemu_options(request)
     options = LibvirtOptions(
         **request.libvirt,
         bandwidth=request.bandwidth,

@@ -23,6 +23,7 @@ _PATH = click.Path(path_type=Path)
 class Request:
     """A migration that a user wants.
 
+    :param preempt: None if it was not said.
     :param libvirt: virsh's options, by the names of `postcopy.libvirt.LibvirtOptions`; only those
         that were given.
     """
@@ -33,13 +34,35 @@ class Request:
     lab: str
     bandwidth: int | None
     downtime_limit: float
-    preempt: bool
+    preempt: bool | None
     monitors: tuple[Path | None, Path | None]
     rescues: tuple[Path | None, Path | None]
     uri: str | None
     source_uri: str | None
     peer_uri: str | None
     libvirt: dict[str, Any]
+
+    @property
+    def libvirt_names(self) -> list[str]:
+        """The options that were given and mean something to libvirt alone."""
+        named = {**self.libvirt, **({"peer_uri": True} if self.peer_uri else {})}
+        if kind := named.pop("copy_storage", None):
+            named[f"copy_storage_{kind}"] = True
+        return [f"--{name.replace('_', '-')}" for name in named]
+
+    @property
+    def qemu_names(self) -> list[str]:
+        """The options that were given and mean something to bare QEMUs alone."""
+        given = {
+            "--qmp": self.monitors[0],
+            "--dest-qmp": self.monitors[1],
+            "--rescue-qmp": self.rescues[0],
+            "--dest-rescue-qmp": self.rescues[1],
+            "--uri": self.uri,
+            "--preempt": self.preempt,
+            "--no-preempt": None if self.preempt is None else not self.preempt,
+        }
+        return [name for name, value in given.items() if value]
 
 
 def qemu_options(command: F) -> F:
@@ -71,13 +94,14 @@ def libvirt_options(command: F) -> F:
     """Add virsh's options, with virsh's names and meaning."""
     flags = {
         "--copy-storage-all": "copy the disks whole",
-        "--copy-storage-inc": "copy what differs from disks that are there already",
+        "--copy-storage-inc": "copy the topmost images, onto backing ones that are there",
+        "--copy-storage-synchronous-writes": "have the guest wait until writes are copied",
         "--parallel": "send over several connections",
         "--tls": "encrypt what goes between the QEMUs",
         "--tunnelled": "send through libvirtd (excludes post-copy)",
         "--auto-converge": "slow the guest down in pre-copy until it converges",
         "--compressed": "compress memory (excludes post-copy)",
-        "--unsafe": "do without libvirt's check of the disks' caching",
+        "--unsafe": "do without libvirt's check that both hosts see the same disks",
     }
     texts = {
         "--migrate-disks": ("DISKS", "copy only these disks: vda,vdb"),
@@ -86,6 +110,10 @@ def libvirt_options(command: F) -> F:
         "--listen-address": ("ADDRESS", "what it binds there"),
         "--dname": ("NAME", "the domain's name at the destination"),
         "--peer-uri": ("URI", "DEST as the source reaches it, if that differs"),
+    }
+    definitions = {
+        "--xml": "the domain's definition at DEST, while it runs",
+        "--persistent-xml": "the same for its next start",
     }
     options = [
         click.option("--from", "source_uri", metavar="URI", help="libvirt: where GUEST is now."),
@@ -107,8 +135,9 @@ def libvirt_options(command: F) -> F:
             click.option(name, metavar=metavar, help=f"libvirt: {text}.")
             for name, (metavar, text) in texts.items()
         ),
-        click.option(
-            "--xml", type=click.File(), help="libvirt: the domain's definition at DEST, in a file."
+        *(
+            click.option(name, type=click.File(), metavar="FILE", help=f"libvirt: {text}.")
+            for name, text in definitions.items()
         ),
     ]
     for decorate in reversed(options):
@@ -137,8 +166,8 @@ def libvirt_given(given: dict[str, Any]) -> dict[str, Any]:
         kept["migrate_disks"] = tuple(disks.split(","))
     if bandwidth := kept.get("postcopy_bandwidth"):
         kept["postcopy_bandwidth"] = parse_bandwidth(bandwidth)
-    if xml := kept.get("xml"):
-        kept["xml"] = xml.read()
+    for name in kept.keys() & {"xml", "persistent_xml"}:
+        kept[name] = kept[name].read()
     return kept
 
 

@@ -54,8 +54,10 @@ async def create(disk: Disk, guest: str, host: Host, hosts: Iterable[Host]) -> N
 async def remove(guest: str, hosts: Iterable[Host]) -> None:
     """Remove a guest's images wherever they are, snapshots (``GUEST.NAME``) too."""
     for host in hosts:
-        # A guest's name holds nothing that means something to a shell, and no dot.
-        await host.run("sh", "-c", f"rm -f {_OWN}/{guest}.* {SHARED}/{guest}.*")
+        # A guest's name holds nothing that means something to a shell, and no dot. A pool that is
+        # not told believes in an image that is gone, and libvirt then makes no new one.
+        images = f"rm -f {_OWN}/{guest}.* {SHARED}/{guest}.*"
+        await host.run("sh", "-c", f"{images}; virsh pool-refresh default", check=False)
 
 
 async def _ensure_pool(host: Host) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import uuid
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -19,6 +20,7 @@ __all__ = ["LabDomain", "domain_xml"]
 
 _INSIDE = INSIDE / "domains"
 _TARGET = "vda"
+_NAMESPACE = uuid.UUID("0b1f5a52-3c0e-4d0b-8a7e-5d4c9a1be7c4")
 
 
 class LabDomain:
@@ -32,6 +34,11 @@ class LabDomain:
         self.lab = lab
         self.spec = spec
         self.hosts = {name: lab.host(name) for name in names.HOSTS}
+
+    @property
+    def uuid(self) -> str:
+        """What libvirt knows it by, whatever it has been renamed to."""
+        return str(uuid.uuid5(_NAMESPACE, f"{self.lab.name}/{self.spec.name}"))
 
     @staticmethod
     def names(lab: Lab) -> list[str]:
@@ -74,9 +81,9 @@ class LabDomain:
             if spec.disk is not None:
                 await disk.create(spec.disk, spec.name, there, domain.hosts.values())
             definition = there.runtime_dir / "domains" / f"{spec.name}.xml"
-            definition.write_text(domain_xml(spec, files))
+            definition.write_text(domain_xml(spec, files, domain.uuid))
             await there.run("virsh", "define", f"{_INSIDE}/{spec.name}.xml")
-            await there.run("virsh", "start", spec.name, timeout=60.0)
+            await there.run("virsh", "start", domain.uuid, timeout=60.0)
             await talk.wait_ready(spec.name, domain._log(there))
         except BaseException:
             await domain.stop()
@@ -87,7 +94,7 @@ class LabDomain:
         """Return what each daemon says of the domain, by host; nothing where it is not known."""
         told = await asyncio.gather(
             *(
-                host.run("virsh", "domstate", self.spec.name, check=False, timeout=10.0)
+                host.run("virsh", "domstate", self.uuid, check=False, timeout=10.0)
                 for host in self.hosts.values()
             )
         )
@@ -131,7 +138,7 @@ class LabDomain:
         """End the domain, undefine it on both hosts, and forget it."""
         for host in self.hosts.values():
             for verb in ("destroy", "undefine"):
-                await host.run("virsh", verb, self.spec.name, check=False, timeout=30.0)
+                await host.run("virsh", verb, self.uuid, check=False, timeout=30.0)
             recorder = f"{_INSIDE}/{self.spec.name}.console "
             await host.run("pkill", "-f", f"recorder.py {recorder}", check=False)
             self._log(host).unlink(missing_ok=True)
@@ -152,8 +159,11 @@ class LabDomain:
         return host.runtime_dir / "domains" / f"{self.spec.name}.log"
 
 
-def domain_xml(spec: GuestSpec, files: BootFiles) -> str:
-    """Return the definition of a guest's domain, with paths as they are inside the hosts."""
+def domain_xml(spec: GuestSpec, files: BootFiles, identity: str) -> str:
+    """Return the definition of a guest's domain, with paths as they are inside the hosts.
+
+    :param identity: its UUID.
+    """
     base = f"{_INSIDE}/{spec.name}"
     kind = "kvm" if spec.accelerator == "kvm" else "qemu"
     cpu = (
@@ -176,6 +186,7 @@ def domain_xml(spec: GuestSpec, files: BootFiles) -> str:
     </disk>"""
     return f"""<domain type='{kind}'>
   <name>{escape(spec.name)}</name>
+  <uuid>{identity}</uuid>
   <memory unit='MiB'>{spec.memory_mib}</memory>
   <vcpu>1</vcpu>
   <os>

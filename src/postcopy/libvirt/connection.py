@@ -22,6 +22,7 @@ from postcopy.errors import (
     UnavailableError,
 )
 from postcopy.libvirt.loop import in_thread, start_events
+from postcopy.libvirt.refusals import explain
 
 __all__ = ["Connection", "DomainEvent", "LibvirtCallError", "Version", "translate"]
 
@@ -240,6 +241,8 @@ def translate(error: libvirt.libvirtError, where: str) -> PostcopyError:
     """Return a libvirt error as one of the fates of `postcopy.errors`."""
     code, domain, text = error.get_error_code(), error.get_error_domain(), error.get_error_message()
     message = f"{where}: {text}"
+    if (refusal := explain(error, where)) is not None:
+        return refusal
     if code in (libvirt.VIR_ERR_AUTH_FAILED, libvirt.VIR_ERR_ACCESS_DENIED):
         return PermissionDeniedError(message, hint="libvirt there refuses this user")
     if code == libvirt.VIR_ERR_NO_DOMAIN:

@@ -16,7 +16,7 @@ from postcopy.libvirt.ends import Ends
 from postcopy.libvirt.guards import DomainFacts
 from postcopy.libvirt.look import Half, judge
 from postcopy.libvirt.options import LibvirtOptions
-from postcopy.libvirt.status import figures_of, phase_of_event, sample_of
+from postcopy.libvirt.status import disks_in_words, figures_of, phase_of_event, sample_of
 from postcopy.migration.outcome import Figures
 from postcopy.migration.phase import Phase
 from postcopy.migration.sample import Sample
@@ -68,6 +68,7 @@ class LibvirtDriver:
         self._call: asyncio.Task[Any] | None = None
         self._phase = Phase.SETUP
         self._cancelled = False
+        self._limit: float | None = None
         self._statistics: dict[str, Any] = {}
         self._final: dict[str, Any] | None = None
 
@@ -249,8 +250,8 @@ class LibvirtDriver:
         self._call = asyncio.create_task(call)
         # An error here is read later; asyncio must not complain when nobody comes to that.
         self._call.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._limit = self.options.downtime_limit
         await self._under_way(domain)
-        await self.set_downtime_limit(self.options.downtime_limit)
 
     async def _carrier(self, uri: str) -> Connection:
         connection = await Connection.open(uri)
@@ -258,7 +259,7 @@ class LibvirtDriver:
         return connection
 
     async def _under_way(self, domain: libvirt.virDomain) -> None:
-        """Return when memory moves, or raise why it does not."""
+        """Return when disks or memory move, or raise why they do not."""
         assert self._call is not None
         while True:
             await asyncio.wait([self._call], timeout=0.02)
@@ -267,8 +268,20 @@ class LibvirtDriver:
                     raise self._told(error)
                 return
             with contextlib.suppress(PostcopyError):
-                if (await self._ends.source.call(domain.jobStats)).get("memory_total"):
+                statistics = await self._ends.source.call(domain.jobStats)
+                if statistics.get("memory_total"):
+                    await self._set_limit()
                     return
+                if statistics.get("disk_total"):
+                    return
+
+    async def _set_limit(self) -> None:
+        """Set the downtime limit, once, when memory moves: it has no parameter of its own."""
+        if self._limit is not None:
+            limit, self._limit = self._limit, None
+            # Too late in a migration of a few milliseconds: then it is over within any limit.
+            with contextlib.suppress(PostcopyError):
+                await self.set_downtime_limit(limit)
 
     async def _next(self) -> DomainEvent | None:
         getter = asyncio.create_task(self._events.get())
@@ -296,8 +309,10 @@ class LibvirtDriver:
         except PostcopyError as error:
             return await self._looked(at, error.message, announced)
         if not statistics.get("memory_total"):
-            return await self._looked(at, announced=announced)
+            disks = disks_in_words(statistics)
+            return await self._looked(at, announced=announced, doing=disks)
         self._statistics = statistics
+        await self._set_limit()
         phase = announced or (await self._moving_phase())
         return sample_of(
             statistics, at, phase, status=f"job {statistics.get('type')}", pass_ended_at=ended_at
@@ -314,10 +329,13 @@ class LibvirtDriver:
         """The call that migrates has returned: look whether what it says is so."""
         return await self._looked(at, self._told(error).message if error else "")
 
-    async def _looked(self, at: float, error: str = "", announced: Phase | None = None) -> Sample:
+    async def _looked(
+        self, at: float, error: str = "", announced: Phase | None = None, doing: str = ""
+    ) -> Sample:
         """Say where the guest is by asking both hosts.
 
         :param announced: what an event has just said; it counts where the hosts are in between.
+        :param doing: what the source does before memory moves.
         """
         if await self._ends.reconnect():
             await self._listen()
@@ -326,11 +344,14 @@ class LibvirtDriver:
         if phase is Phase.SETUP:
             # Begun and no longer under way, and the guest runs at the source.
             phase = Phase.CANCELLED if self._cancelled else Phase.FAILED
+        elif phase is Phase.PRECOPY and self._phase is Phase.SETUP:
+            # Under way, and no memory was seen to move: a policy would decide about nothing.
+            phase = Phase.SETUP
         elif phase is Phase.UNKNOWN and _all_answer(halves):
             # Handing over: neither host calls the guest its own for a moment.
             ended = self._call is not None and self._call.done()
             phase = phase if ended else announced or self._phase
-        status = f"source: {halves[0]}; destination: {halves[1]}"
+        status = doing or f"source: {halves[0]}; destination: {halves[1]}"
         return sample_of(self._statistics, at, phase, status=status, error=error)
 
     def _figure(self, event: DomainEvent) -> None:

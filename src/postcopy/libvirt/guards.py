@@ -30,6 +30,8 @@ class DomainFacts:
     """Host devices that are handed to it."""
     emulated: bool
     """Whether it runs under TCG."""
+    disks: tuple[str, ...] = ()
+    """Targets of the disks that can be copied: those that hold something and are written to."""
 
 
 async def facts_of_domain(connection: Connection, domain: libvirt.virDomain) -> DomainFacts:
@@ -47,6 +49,7 @@ async def facts_of_domain(connection: Connection, domain: libvirt.virDomain) -> 
             job=has_job(domain),
             vfio=_host_devices(tree),
             emulated=tree.get("type") == "qemu",
+            disks=_disks(tree),
         )
 
     return await connection.call(ask)
@@ -61,6 +64,7 @@ async def check(
     :raises UsageError: when both ends are the same host.
     """
     _check_domain(facts, options)
+    _check_disks(facts, options)
     ids = await asyncio.gather(source.host_uuid(), destination.host_uuid())
     if ids[0] == ids[1]:
         name = await source.host_name()
@@ -111,6 +115,16 @@ def _check_domain(facts: DomainFacts, options: LibvirtOptions) -> None:
         )
 
 
+def _check_disks(facts: DomainFacts, options: LibvirtOptions) -> None:
+    """libvirt passes over names that it does not know, and leaves their disks behind."""
+    unknown = [name for name in options.migrate_disks if name not in facts.disks]
+    if unknown:
+        raise UsageError(
+            f"domain {facts.name!r} has no disk {', '.join(unknown)} that could be copied",
+            hint=f"--migrate-disks takes targets; it has: {', '.join(facts.disks) or 'none'}",
+        )
+
+
 def _check_versions(qemu: list[Version], options: LibvirtOptions) -> None:
     known = known_issues.issue("multifd-postcopy")
     if options.parallel and options.postcopy and any(map(known.affects, qemu)):
@@ -119,6 +133,15 @@ def _check_versions(qemu: list[Version], options: LibvirtOptions) -> None:
             f"--parallel with post-copy on QEMU {oldest}: {known.what}",
             hint=f"leave --parallel out, or use --policy precopy; {known.remedy}",
         )
+
+
+def _disks(tree: ET.Element) -> tuple[str, ...]:
+    return tuple(
+        target.get("dev", "")
+        for disk in tree.iterfind("devices/disk")
+        if disk.find("source") is not None and disk.find("readonly") is None
+        for target in disk.iterfind("target")
+    )
 
 
 def _host_devices(tree: ET.Element) -> tuple[str, ...]:

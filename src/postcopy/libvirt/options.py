@@ -24,6 +24,8 @@ class LibvirtOptions:
     :param persistent: define it at the destination; None does as it is at the source.
     :param undefinesource: undefine it at the source; None does as it is there.
     :param copy_storage: ``all`` or ``inc``: copy disks too, whole or on top of what is there.
+    :param copy_storage_synchronous_writes: have each of the guest's writes reach both copies before
+        it is done, so that copying disks ends however much is written.
     :param migrate_disks: copy only these disks (their targets, as ``vda``).
     :param bandwidth: the most to send before post-copy, in bytes a second; rounded up to MiB.
     :param postcopy_bandwidth: the same in post-copy.
@@ -32,13 +34,18 @@ class LibvirtOptions:
     :param migrateuri: where the destination's QEMU listens, for the source's.
     :param listen_address: the address that it binds.
     :param dname: the domain's name at the destination.
-    :param xml: its definition there.
+    :param xml: its definition there, while it runs.
+    :param persistent_xml: its definition there, for its next start.
+    :param auto_converge: slow the guest down in pre-copy; post-copy lifts the brake.
+    :param compressed: send differences of pages (xbzrle).
+    :param unsafe: do without libvirt's check that both hosts see the same disks.
     :param postcopy: arm post-copy.
     """
 
     persistent: bool | None = None
     undefinesource: bool | None = None
     copy_storage: str | None = None
+    copy_storage_synchronous_writes: bool = False
     migrate_disks: tuple[str, ...] = ()
     bandwidth: int | None = None
     postcopy_bandwidth: int | None = None
@@ -49,6 +56,7 @@ class LibvirtOptions:
     listen_address: str | None = None
     dname: str | None = None
     xml: str | None = None
+    persistent_xml: str | None = None
     auto_converge: bool = False
     compressed: bool = False
     unsafe: bool = False
@@ -65,6 +73,16 @@ class LibvirtOptions:
             raise UsageError(
                 "--migrate-disks names disks to copy, and no storage is to be copied",
                 hint="add --copy-storage-all or --copy-storage-inc",
+            )
+        if self.copy_storage_synchronous_writes and self.copy_storage is None:
+            raise UsageError(
+                "--copy-storage-synchronous-writes says how to copy disks, and none are copied",
+                hint="add --copy-storage-all or --copy-storage-inc",
+            )
+        if self.persistent is False and self.persistent_xml is not None:
+            raise UsageError(
+                "--persistent-xml is for persistent domains, and --no-persistent makes it another",
+                hint="leave one of them out",
             )
         if self.postcopy:
             self._refuse_what_excludes_postcopy()
@@ -95,6 +113,7 @@ class LibvirtOptions:
             "VIR_MIGRATE_UNDEFINE_SOURCE": _or(self.undefinesource, persistent),
             "VIR_MIGRATE_NON_SHARED_DISK": self.copy_storage == "all",
             "VIR_MIGRATE_NON_SHARED_INC": self.copy_storage == "inc",
+            "VIR_MIGRATE_NON_SHARED_SYNCHRONOUS_WRITES": self.copy_storage_synchronous_writes,
             "VIR_MIGRATE_PARALLEL": self.parallel,
             "VIR_MIGRATE_TLS": self.tls,
             "VIR_MIGRATE_TUNNELLED": self.tunnelled,
@@ -120,6 +139,7 @@ class LibvirtOptions:
             libvirt.VIR_MIGRATE_PARAM_LISTEN_ADDRESS: self.listen_address,
             libvirt.VIR_MIGRATE_PARAM_DEST_NAME: self.dname,
             libvirt.VIR_MIGRATE_PARAM_DEST_XML: self.xml,
+            libvirt.VIR_MIGRATE_PARAM_PERSIST_XML: self.persistent_xml,
             libvirt.VIR_MIGRATE_PARAM_BANDWIDTH: _mib(self.bandwidth),
             libvirt.VIR_MIGRATE_PARAM_BANDWIDTH_POSTCOPY: _mib(self.postcopy_bandwidth),
             libvirt.VIR_MIGRATE_PARAM_MIGRATE_DISKS: list(self.migrate_disks) or None,
@@ -127,8 +147,11 @@ class LibvirtOptions:
         return {name: value for name, value in parameters.items() if value is not None}
 
     def record(self) -> dict[str, Any]:
-        """Return the options as plain values."""
-        return asdict(self)
+        """Return the options as plain values; without definitions, which may hold passwords.
+
+        Whoever picks the migration up later has no use for them.
+        """
+        return {**asdict(self), "xml": None, "persistent_xml": None}
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "LibvirtOptions":

@@ -12,8 +12,9 @@ import libvirt
 from postcopy.migration.outcome import Figures
 from postcopy.migration.phase import Phase
 from postcopy.migration.sample import Sample
+from postcopy.units import format_bytes
 
-__all__ = ["figures_of", "phase_of_event", "phase_of_state", "sample_of"]
+__all__ = ["disks_in_words", "figures_of", "phase_of_event", "phase_of_state", "sample_of"]
 
 _PAUSED = libvirt.VIR_DOMAIN_PAUSED
 
@@ -67,7 +68,8 @@ def sample_of(
 ) -> Sample:
     """Read the source's job statistics (``virDomainGetJobStats``).
 
-    Disks count like memory: the migration is not over before they are copied.
+    Only memory counts, not what is mirrored of disks (``data_*`` is both): passes are memory's, and
+    so is what is left at the switch. libvirt brings the disks to an end by itself before it.
     """
     return Sample(
         at=at,
@@ -75,9 +77,9 @@ def sample_of(
         status=status,
         pass_number=statistics.get("memory_iteration", 0),
         pass_ended_at=pass_ended_at,
-        total_bytes=statistics.get("data_total", statistics.get("memory_total", 0)),
-        remaining_bytes=statistics.get("data_remaining", statistics.get("memory_remaining", 0)),
-        transferred_bytes=statistics.get("data_processed", statistics.get("memory_processed", 0)),
+        total_bytes=statistics.get("memory_total", 0),
+        remaining_bytes=statistics.get("memory_remaining", 0),
+        transferred_bytes=statistics.get("memory_processed", 0),
         bandwidth=float(statistics.get("memory_bps", 0)),
         dirty_rate=float(
             statistics.get("memory_dirty_rate", 0) * statistics.get("memory_page_size", 4096)
@@ -85,6 +87,15 @@ def sample_of(
         requests=statistics.get("memory_postcopy_requests", 0),
         error=error or statistics.get("errmsg", ""),
     )
+
+
+def disks_in_words(statistics: Mapping[str, Any]) -> str:
+    """Say how far the copying of disks is, which comes before any memory; empty without disks."""
+    total = statistics.get("disk_total", 0)
+    if not total or statistics.get("memory_total"):
+        return ""
+    copied = format_bytes(total - statistics.get("disk_remaining", 0))
+    return f"copying disks: {copied} of {format_bytes(total)}"
 
 
 def figures_of(statistics: Mapping[str, Any]) -> Figures:

@@ -16,7 +16,7 @@ class Phase(enum.StrEnum):
     """
 
     SETUP = "setup"
-    """Asked for, nothing sent yet."""
+    """Asked for, no memory sent yet; disks may be on their way."""
     PRECOPY = "precopy"
     """The guest runs on the source while its memory is sent, pass by pass."""
     SWITCHOVER = "switchover"

@@ -161,7 +161,7 @@ class Supervisor:
             return
         self._history.add(sample)
         # Decide and act before anything is written: a slow disk must not delay the switch.
-        decision = await self._decide(sample) if sample.phase is Phase.PRECOPY else None
+        decision = await self._decide(sample)
         self._tell(SampleTaken(sample))
         if changed:
             self._tell(PhaseChanged(sample.at, before, sample.phase))
@@ -169,12 +169,17 @@ class Supervisor:
             self._report(sample, decision)
 
     async def _decide(self, sample: Sample) -> tuple[Decision, Acted | Noted | None] | None:
-        if self._asked is not None:
+        if self._asked is not None or not self._may_act(sample.phase):
             return None
         decision = self._wanted or self._policy.decide(self._history)
         if decision.action is Action.CONTINUE:
             return decision, None
         return decision, await self._act(decision.action, sample)
+
+    def _may_act(self, phase: Phase) -> bool:
+        """Return whether there is something to decide: before memory moves, only to call it off."""
+        calling_off = self._wanted is not None and self._wanted.action is Action.CANCEL
+        return phase is Phase.PRECOPY or (phase is Phase.SETUP and calling_off)
 
     async def _act(self, action: Action, sample: Sample) -> Acted | Noted:
         try:

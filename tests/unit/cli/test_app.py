@@ -12,6 +12,7 @@ from postcopy.migration.decision import Action
 from postcopy.migration.event import Decided, SampleTaken
 from postcopy.paths import state_dir
 
+QEMU = ("migrate", "g", "beta", "--qmp", "/a", "--dest-qmp", "/b", "--uri", "tcp:a:1")
 LIBVIRT = ("migrate", "test", "test:///default", "--from", "test:///default")
 
 
@@ -83,10 +84,22 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (("cancel", "ghost"), 66, "no migration of guest 'ghost'"),
         (("report", "77"), 66, "no run 77"),
         (("lab", "guest", "g", "--verify", "--stop"), 64, "exclude"),
-        (("migrate", "g", "beta", "--tls"), 64, "--tls is an option of libvirt"),
+        ((*QEMU, "--tls"), 64, "--tls: an option of libvirt"),
+        ((*QEMU, "--copy-storage-inc", "--xml", "/dev/null"), 64,
+         "--xml, --copy-storage-inc: an option of libvirt"),
+        ((*QEMU, "--peer-uri", "x:///"), 64, "--peer-uri: an option of libvirt"),
+        (("migrate", "g", "beta", "--rescue-qmp", "/a"), 64, "go together"),
+        ((*LIBVIRT, "--qmp", "/a", "--no-preempt"), 64, "--qmp, --no-preempt: an option for bare"),
+        ((*LIBVIRT, "--preempt"), 64, "--preempt: an option for bare QEMUs"),
         (("migrate", "g", "beta", "--bandwidth", "0"), 64, "moves nothing"),
         ((*LIBVIRT, "--copy-storage-all", "--copy-storage-inc"), 64, "exclude each other"),
         ((*LIBVIRT, "--migrate-disks", "vda"), 64, "no storage is to be copied"),
+        ((*LIBVIRT, "--copy-storage-synchronous-writes"), 64, "none are copied"),
+        ((*LIBVIRT, "--no-persistent", "--persistent-xml", "/dev/null"), 64, "leave one"),
+        ((*LIBVIRT, "--copy-storage-all", "--migrate-disks", "vdz"), 64, "no disk vdz"),
+        (("lab", "guest", "g", "--shared"), 64, "add --disk"),
+        (("lab", "guest", "g", "--bare", "--disk"), 64, "no disk"),
+        (("lab", "guest", "g", "--disk", "big"), 64, "big"),
         ((*LIBVIRT, "--tunnelled"), 65, "cannot go over to post-copy"),
         ((*LIBVIRT, "--compressed"), 65, "excludes post-copy"),
         ((*LIBVIRT, "--xml", "/nowhere.xml"), 64, "/nowhere.xml"),

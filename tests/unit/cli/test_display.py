@@ -40,6 +40,20 @@ def test_the_panel_shows_the_last_decision(capsys: pytest.CaptureFixture[str]) -
         assert text in err
 
 
+def test_the_copying_of_disks_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    copying = [
+        SampleTaken(Sample(at=at, phase=Phase.SETUP, status=f"copying disks: {at} MB"))
+        for at in (1.0, 2.0)
+    ]
+    with PlainDisplay("web1", "beta") as plain:
+        plain(copying[0])
+    assert "web1 -> beta: copying disks: 1.0 MB" in capsys.readouterr().err
+    with LiveDisplay("web1", "beta") as live:
+        for event in copying:
+            live(event)
+    assert "copying disks: 2.0 MB" in capsys.readouterr().err
+
+
 def test_programs_get_silence() -> None:
     assert isinstance(display_for("g", "d", "json"), Silent)
     assert isinstance(display_for("g", "d", "table"), PlainDisplay)

@@ -1,5 +1,7 @@
 """What a lab's libvirt hosts and domains are made of, as far as that is pure."""
 
+import select
+import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +25,8 @@ from postcopy.lab.workload import Workload
 INSIDE = PurePosixPath("/run/postcopy")
 FILES = BootFiles(INSIDE / "vmlinuz", INSIDE / "cpio", INSIDE / "r.py", "pc-i440fx-10.0")
 
+UUID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+
 
 def host(name: str, lab: str = "default") -> Host:
     runtime = Path("/run/postcopy/lab") / lab / name
@@ -32,12 +36,13 @@ def host(name: str, lab: str = "default") -> Host:
 @pytest.mark.parametrize(("accelerator", "kind"), [("tcg", "qemu"), ("kvm", "kvm")])
 def test_a_domain_boots_the_witness_and_has_two_ports(accelerator: str, kind: str) -> None:
     spec = GuestSpec(name="web1", workload=Workload(64, 32), accelerator=accelerator)
-    tree = ET.fromstring(domain_xml(spec, FILES))
+    tree = ET.fromstring(domain_xml(spec, FILES, UUID))
     assert tree.get("type") == kind
     assert tree.findtext("name") == "web1"
     machine = tree.find("os/type")
     assert machine is not None
     assert machine.get("machine") == "pc-i440fx-10.0"
+    assert tree.findtext("uuid") == UUID
     assert tree.findtext("os/kernel") == "/run/postcopy/vmlinuz"
     assert "witness.cold=64" in tree.findtext("os/cmdline", "")
     paths = [source.get("path", "") for source in tree.iterfind("devices/serial/source")]
@@ -52,7 +57,7 @@ def test_a_domain_boots_the_witness_and_has_two_ports(accelerator: str, kind: st
 def test_a_disk_is_attached_and_the_guest_told(shared: bool, path: str) -> None:
     plain = GuestSpec(name="web1", workload=Workload(64, 32))
     spec = replace(plain, disk=Disk(2048, shared))
-    tree = ET.fromstring(domain_xml(spec, FILES))
+    tree = ET.fromstring(domain_xml(spec, FILES, UUID))
     [disk] = tree.iterfind("devices/disk")
     assert [(e.tag, dict(e.attrib)) for e in disk] == [
         ("driver", {"name": "qemu", "type": "qcow2"}),
@@ -66,7 +71,7 @@ def test_a_disk_is_attached_and_the_guest_told(shared: bool, path: str) -> None:
 
 def test_without_a_disk_there_is_no_trace_of_one() -> None:
     spec = GuestSpec(name="web1", workload=Workload(64, 32))
-    text = domain_xml(spec, FILES)
+    text = domain_xml(spec, FILES, UUID)
     assert "disk" not in text
     assert ET.fromstring(text).findtext("memory") == str(spec.workload.memory_mib)
 
@@ -87,6 +92,22 @@ def test_uris_say_how_a_host_is_reached() -> None:
     uris = libvirtd.uris(host("alpha"))
     assert uris["tcp"] == "qemu+tcp://198.19.0.1/system"
     assert uris["unix"].endswith("?socket=/run/postcopy/lab/default/alpha/libvirt/libvirt-sock")
+
+
+def test_a_recorder_that_stays_survives_a_qemu_that_never_took_its_call(tmp_path: Path) -> None:
+    path, log = str(tmp_path / "port"), tmp_path / "log"
+    with socket.create_server(path, family=socket.AF_UNIX) as never_accepts:
+        staying = subprocess.Popen([sys.executable, "-I", recorder.__file__, path, log, "stay"])
+        assert select.select([never_accepts], [], [], 10)[0]
+    Path(path).unlink()
+    try:
+        with socket.create_server(path, family=socket.AF_UNIX) as server:
+            server.settimeout(10)
+            taken, _ = server.accept()
+            taken.close()
+    finally:
+        staying.terminate()
+        assert staying.wait(5) == 0
 
 
 def test_a_recorder_that_stays_hears_a_guest_that_comes_back(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 import itertools
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postcopy.errors import JournalError, PostcopyError, RefusedError
-from postcopy.migration import Action, Decision, Fate, History, Journal, Phase, Supervisor
+from postcopy.migration import (
+    Action,
+    Decision,
+    Fate,
+    History,
+    Journal,
+    Phase,
+    Sample,
+    Supervisor,
+)
 from postcopy.migration.event import Acted, Decided, Event, Noted, PhaseChanged, SampleTaken
 from postcopy.policy import Adaptive, AfterFirstPass, Immediate, Precopy, find
 from postcopy.testing import FakeDriver, FakeGuest
@@ -86,6 +95,33 @@ async def test_requests_by_hand() -> None:
     supervisor.ask_to_switch()
     outcome = await supervisor.run()
     assert outcome.switched_at is not None
+
+
+async def test_before_memory_moves_it_can_be_called_off_and_nothing_else() -> None:
+    class CopiesDisks(FakeDriver):
+        async def samples(self) -> AsyncIterator[Sample]:
+            for _ in range(3):
+                yield Sample(at=self.clock.now(), phase=Phase.SETUP, status="copying disks")
+            if "cancel" in self.calls:
+                yield Sample(at=self.clock.now(), phase=Phase.CANCELLED)
+                return
+            async for sample in super().samples():
+                yield sample
+
+    driver = CopiesDisks(BUSY)
+    supervisor = Supervisor(driver, Immediate(), clock=driver.clock)
+    supervisor.ask_to_cancel()
+    assert (await supervisor.run()).fate is Fate.CANCELLED
+    assert driver.calls == ["start", "cancel"]
+
+    events: list[Event] = []
+    driver = CopiesDisks(BUSY)
+    supervisor = Supervisor(driver, Precopy(), observe=events.append, clock=driver.clock)
+    supervisor.ask_to_switch()
+    assert (await supervisor.run()).fate is Fate.COMPLETED
+    before = list(itertools.takewhile(lambda event: not isinstance(event, PhaseChanged), events))
+    assert not [event for event in before if isinstance(event, Acted | Decided)]
+    assert driver.calls.count("switch") == 1
 
 
 async def test_cancel_is_refused_in_postcopy() -> None:
