@@ -108,7 +108,8 @@ class Guest:
         """Move the guest.
 
         :param destination: a libvirt URI, as seen from here.
-        :param policy: a name of `postcopy.policy.POLICIES`, or any object that decides.
+        :param policy: a name of `postcopy.policy.POLICIES`, with parameters as
+            ``nova:completion_timeout=15`` if need be, or any object that decides.
         :param peer_uri: the destination as the source sees it, if that differs.
         :param journal: where to record the run.
         :param options: those of `postcopy.libvirt.LibvirtOptions`.
@@ -124,7 +125,7 @@ class Guest:
                 guest=self.name,
                 source=self.host.uri,
                 destination=destination,
-                policy=chosen.name,
+                policy=policies.spec_of(chosen),
                 driver={**driver.record(), "names": [self.host.uri, destination]},
                 started_at=time.time(),
             ).id

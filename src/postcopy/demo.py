@@ -30,7 +30,7 @@ from postcopy.migration.journal import Journal, Run
 from postcopy.migration.outcome import Fate, Outcome
 from postcopy.migration.sample import Sample
 from postcopy.paths import state_dir
-from postcopy.policy import Adaptive, Precopy
+from postcopy.policy import Adaptive, Precopy, spec_of
 from postcopy.report import GuestFacts, RunReport, write_page
 
 __all__ = ["Attempt", "DemoResult", "Script", "run"]
@@ -217,7 +217,7 @@ class _Player:
             guest=self.guest.spec.name,
             source=move.source,
             destination=move.destination,
-            policy=policy.name,
+            policy=spec_of(policy),
             driver=move.record(),
             started_at=time.time(),
         )

@@ -22,6 +22,7 @@ _COMMANDS = {
     "cancel": ("postcopy.cli.attach", "Call a migration off, while that is safe."),
     "history": ("postcopy.cli.history", "What was moved, when, and how it went."),
     "report": ("postcopy.cli.history", "Write the page of one run."),
+    "policies": ("postcopy.cli.policies", "The rules for when to switch, and their parameters."),
     "lab": ("postcopy.cli.lab", "Real hosts on one machine: up, down, status, exec, link, guest."),
 }
 

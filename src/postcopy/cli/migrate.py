@@ -28,7 +28,9 @@ __all__ = ["migrate"]
     "--policy",
     default="adaptive",
     show_default=True,
-    help=f"When to switch: {', '.join(policies.POLICIES)}.",
+    metavar="NAME[:KEY=VALUE,...]",
+    help=f"When to switch: {', '.join(policies.POLICIES)}. What each does, and its parameters:"
+    " postcopy policies.",
 )
 @click.option(
     "--bandwidth", metavar="RATE", help="The most to send before post-copy: 500mbit, or MiB/s."
@@ -105,7 +107,7 @@ async def migrate(
             guest=guest,
             source=move.source,
             destination=move.destination,
-            policy=request.policy.name,
+            policy=policies.spec_of(request.policy),
             driver=move.record(),
             started_at=time.time(),
         )
@@ -127,7 +129,7 @@ async def _plan(request: Request, format_: str) -> None:
         "guest": request.guest,
         "source": await moves.check(request),
         "destination": request.destination,
-        "policy": request.policy.name,
+        "policy": policies.spec_of(request.policy),
         "postcopy": request.policy.uses_postcopy,
         "bandwidth": request.bandwidth,
         "downtime_limit_seconds": request.downtime_limit,

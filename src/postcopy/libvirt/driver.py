@@ -187,6 +187,11 @@ class LibvirtDriver:
         self._cancelled = True
         await self._ends.source.call(domain.abortJob)
 
+    async def pause(self) -> None:
+        """Suspend the domain at the source; libvirt resumes it at whichever end it goes on."""
+        if self._phase in (Phase.SETUP, Phase.PRECOPY):
+            await self._ends.source.call((await self._domain()).suspend)
+
     async def set_bandwidth(self, bytes_per_second: int) -> None:
         """Bound what is sent before post-copy."""
         mib = max(1, -(-bytes_per_second >> 20))

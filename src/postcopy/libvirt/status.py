@@ -79,6 +79,8 @@ def sample_of(
         pass_ended_at=pass_ended_at,
         total_bytes=statistics.get("memory_total", 0),
         remaining_bytes=statistics.get("memory_remaining", 0),
+        disk_total_bytes=statistics.get("disk_total", 0),
+        disk_remaining_bytes=statistics.get("disk_remaining", 0),
         transferred_bytes=statistics.get("memory_processed", 0),
         bandwidth=float(statistics.get("memory_bps", 0)),
         dirty_rate=float(

@@ -1,13 +1,16 @@
 """What a policy is given, and what it gives back."""
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from postcopy.migration.phase import Phase
 from postcopy.migration.sample import Sample
 
 __all__ = ["Action", "Decision", "History", "Policy"]
+
+S = TypeVar("S")
 
 
 class Action(enum.StrEnum):
@@ -15,15 +18,25 @@ class Action(enum.StrEnum):
 
     CONTINUE = "continue"
     SWITCH = "switch"
+    """Go over to post-copy."""
     CANCEL = "cancel"
+    """Call the migration off; the guest goes on at the source."""
+    PAUSE = "pause"
+    """Stop the guest until it has moved, so that pre-copy ends."""
+    LIMIT_DOWNTIME = "limit-downtime"
+    """Let the guest stand still for so long at a pre-copy switchover."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An action, and why: the reason is shown to people and kept in the journal."""
+    """An action, and why: the reason is shown to people and kept in the journal.
+
+    :param downtime_limit: of `Action.LIMIT_DOWNTIME`, in seconds.
+    """
 
     action: Action
     reason: str
+    downtime_limit: float | None = None
 
 
 class History:
@@ -34,10 +47,19 @@ class History:
 
     def __init__(self, downtime_limit: float) -> None:
         self.downtime_limit = downtime_limit
+        self.paused = False
+        """Whether the guest was stopped for the migration's sake."""
         self.latest: Sample | None = None
+        self.samples: list[Sample] = []
+        """All samples taken in pre-copy, oldest first."""
         self.passes: list[Sample] = []
         """The samples that each mark the end of a pass, oldest first."""
+        self.memory_bytes = 0
+        """The size of the guest's memory; 0 while the hypervisor has not said."""
+        self.disk_bytes = 0
+        """The size of the disks that are copied along."""
         self._started_at: float | None = None
+        self._folds: dict[Callable[[Any, Sample], Any], tuple[int, Any]] = {}
 
     def add(self, sample: Sample) -> None:
         """Take in the next sample."""
@@ -45,7 +67,34 @@ class History:
             self._started_at = sample.at
         if sample.pass_ended:
             self.passes.append(sample)
+        if sample.phase is Phase.PRECOPY:
+            self.samples.append(sample)
+        if sample.total_bytes:
+            self.memory_bytes = sample.total_bytes
+            self.disk_bytes = sample.disk_total_bytes
         self.latest = sample
+
+    def fold(self, step: Callable[[S, Sample], S], start: S) -> S:
+        """Return what a pure function makes of the samples of pre-copy, one after the other.
+
+        That is how a policy remembers: its state is derived from the history, not kept beside it.
+        Asked for again, only the samples that have come since are gone through.
+
+        :param step: returns the state after a sample, from the state before it. The same object
+            each time.
+        """
+        done: int
+        state: S
+        done, state = self._folds.get(step, (0, start))
+        for sample in self.samples[done:]:
+            state = step(state, sample)
+        self._folds[step] = (len(self.samples), state)
+        return state
+
+    @property
+    def started_at(self) -> float | None:
+        """When memory began to move, in Unix time; None before."""
+        return self._started_at
 
     @property
     def elapsed_seconds(self) -> float:

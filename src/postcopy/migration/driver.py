@@ -61,6 +61,13 @@ class Driver(Protocol):
         """
         ...
 
+    async def pause(self) -> None:
+        """Stop the guest in pre-copy until it has moved; then, or if it does not, it goes on.
+
+        Asking again changes nothing.
+        """
+        ...
+
     async def set_bandwidth(self, bytes_per_second: int) -> None:
         """Bound the bandwidth of the migration."""
         ...

@@ -22,8 +22,9 @@ from postcopy.migration.sample import Sample
 
 __all__ = ["Journal", "Run"]
 
-_VERSION = 1
-_SCHEMA = """
+# The format's versions: what each of them changed. A journal of an older one is brought up to date.
+_VERSIONS = (
+    """
 CREATE TABLE run (
     id INTEGER PRIMARY KEY,
     guest TEXT NOT NULL,
@@ -58,7 +59,12 @@ CREATE TABLE event (
     text TEXT NOT NULL
 );
 CREATE INDEX event_by_run ON event (run);
-"""
+""",
+    """
+ALTER TABLE sample ADD COLUMN disk_total_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sample ADD COLUMN disk_remaining_bytes INTEGER NOT NULL DEFAULT 0;
+""",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,16 +203,16 @@ class Journal:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {_VERSION}")
-            elif version != _VERSION:
+            if version > len(_VERSIONS):
                 raise JournalError(
                     f"{self.path} was written by another version of postcopy"
-                    f" (format {version}, this one reads {_VERSION})",
+                    f" (format {version}, this one reads {len(_VERSIONS)})",
                     hint="use that version, or point POSTCOPY_STATE_DIR at another directory",
                 )
+            for change in _VERSIONS[version:]:
+                for statement in change.split(";"):
+                    self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {len(_VERSIONS)}")
         except BaseException:
             self._db.execute("ROLLBACK")
             raise

@@ -27,6 +27,10 @@ class Sample:
     """The size of the guest's memory."""
     remaining_bytes: int = 0
     """What is known to be still unsent; right after a pass has ended, all of the next pass."""
+    disk_total_bytes: int = 0
+    """The size of the disks that are copied along, which comes on top."""
+    disk_remaining_bytes: int = 0
+    """What is known to be still unsent of them."""
     transferred_bytes: int = 0
     """What has gone over the wire so far."""
     bandwidth: float = 0.0

@@ -80,6 +80,8 @@ class Supervisor:
         started_at = self._recall() if attach else self._clock.now()
         try:
             await (self._driver.attach() if attach else self._driver.start())
+            if self._history.paused:
+                await self._driver.pause()  # so that this driver too knows to let the guest go on
         except PostcopyError as problem:
             if not attach:
                 self._end(self._never_begun(started_at, problem))
@@ -150,6 +152,10 @@ class Supervisor:
         for sample in self._journal.samples(self._run_id):
             self._history.add(sample)
             self._tracker.observe(sample.phase)
+        self._history.paused = any(
+            kind == Acted.__name__ and text.startswith(Action.PAUSE)
+            for _, kind, text in self._journal.events(self._run_id)
+        )
         return self._journal.run(self._run_id).started_at
 
     async def _take(self, sample: Sample) -> None:
@@ -174,27 +180,43 @@ class Supervisor:
         decision = self._wanted or self._policy.decide(self._history)
         if decision.action is Action.CONTINUE:
             return decision, None
-        return decision, await self._act(decision.action, sample)
+        return decision, await self._act(decision, sample)
 
     def _may_act(self, phase: Phase) -> bool:
         """Return whether there is something to decide: before memory moves, only to call it off."""
         calling_off = self._wanted is not None and self._wanted.action is Action.CANCEL
         return phase is Phase.PRECOPY or (phase is Phase.SETUP and calling_off)
 
-    async def _act(self, action: Action, sample: Sample) -> Acted | Noted:
+    async def _act(self, decision: Decision, sample: Sample) -> Acted | Noted:
+        action = decision.action
         try:
-            await (self._driver.switch() if action is Action.SWITCH else self._driver.cancel())
+            await self._ask(decision)
         except PostcopyError as error:
             self._refusals += 1
             if self._refusals >= _TRIES:
                 raise
             return Noted(self._clock.now(), f"{action} was not accepted: {error.message}")
-        self._asked = action
+        self._refusals = 0
         now = self._clock.now()
         latency = now - sample.pass_ended_at if sample.pass_ended_at is not None else None
+        if action in (Action.SWITCH, Action.CANCEL):
+            self._asked = action
         if action is Action.SWITCH:
             self._switch = _Switch(now, latency)
         return Acted(now, action, latency)
+
+    async def _ask(self, decision: Decision) -> None:
+        match decision.action:
+            case Action.SWITCH:
+                await self._driver.switch()
+            case Action.CANCEL:
+                await self._driver.cancel()
+            case Action.PAUSE:
+                await self._driver.pause()
+                self._history.paused = True
+            case Action.LIMIT_DOWNTIME if decision.downtime_limit is not None:
+                await self._driver.set_downtime_limit(decision.downtime_limit)
+                self._history.downtime_limit = decision.downtime_limit
 
     def _report(self, sample: Sample, made: tuple[Decision, Acted | Noted | None]) -> None:
         decision, result = made

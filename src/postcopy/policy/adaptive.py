@@ -6,6 +6,7 @@ at the moment when the least is outstanding, right after a pass.
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from postcopy.migration.decision import Action, Decision, History
 from postcopy.units import format_bytes, format_seconds
@@ -23,8 +24,8 @@ class Adaptive:
     """
 
     passes_ahead: int = 4
-    name: str = "adaptive"
-    uses_postcopy: bool = True
+    name: ClassVar[str] = "adaptive"
+    uses_postcopy: ClassVar[bool] = True
 
     def decide(self, history: History) -> Decision:
         """Switch only at a pass's end: in its middle, more is outstanding than at either end."""

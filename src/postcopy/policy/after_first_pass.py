@@ -1,6 +1,7 @@
 """Switch when every page has been sent once: the recipe of 2014."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from postcopy.migration.decision import Action, Decision, History
 from postcopy.units import format_bytes
@@ -12,8 +13,8 @@ __all__ = ["AfterFirstPass"]
 class AfterFirstPass:
     """One pass, then post-copy; what ``virsh migrate --postcopy-after-precopy`` does."""
 
-    name: str = "after-first-pass"
-    uses_postcopy: bool = True
+    name: ClassVar[str] = "after-first-pass"
+    uses_postcopy: ClassVar[bool] = True
 
     def decide(self, history: History) -> Decision:
         """Switch once the first pass has ended, also when its end itself was not seen."""

@@ -1,6 +1,7 @@
 """Switch at once: no pass is sent first."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from postcopy.migration.decision import Action, Decision, History
 
@@ -11,8 +12,8 @@ __all__ = ["Immediate"]
 class Immediate:
     """The shortest total time, and the slowest start for the guest: every page is missing."""
 
-    name: str = "immediate"
-    uses_postcopy: bool = True
+    name: ClassVar[str] = "immediate"
+    uses_postcopy: ClassVar[bool] = True
 
     def decide(self, history: History) -> Decision:
         """Switch."""

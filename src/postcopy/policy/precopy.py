@@ -1,8 +1,10 @@
 """Never switch: plain pre-copy, which ends only if the guest lets it."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from postcopy.migration.decision import Action, Decision, History
+from postcopy.policy.parameters import parameter
 from postcopy.units import format_bytes
 
 __all__ = ["Precopy"]
@@ -10,16 +12,15 @@ __all__ = ["Precopy"]
 
 @dataclass(frozen=True, slots=True)
 class Precopy:
-    """Send pass after pass.
+    """Send pass after pass."""
 
-    :param give_up_after: cancel when this many passes in a row have not shrunk; None never does.
-    :param min_shrink: the part by which a pass must be smaller than the one before to count.
-    """
+    name: ClassVar[str] = "precopy"
+    uses_postcopy: ClassVar[bool] = False
 
-    give_up_after: int | None = None
-    min_shrink: float = 0.1
-    name: str = "precopy"
-    uses_postcopy: bool = False
+    give_up_after: int | None = parameter(
+        None, "passes in a row without progress until it is called off", least=1
+    )
+    min_shrink: float = parameter(0.1, "how much smaller a pass must be to count, as a share")
 
     def decide(self, history: History) -> Decision:
         """Go on, or give up once the last passes have plainly stopped shrinking."""

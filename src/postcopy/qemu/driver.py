@@ -61,6 +61,7 @@ class QemuDriver:
             if end.rescue is not None
         ]
         self._phase = Phase.SETUP
+        self._paused = False
 
     def record(self) -> Mapping[str, Any]:
         """Return both endpoints and the options."""
@@ -145,6 +146,8 @@ class QemuDriver:
             while True:
                 sample = await self._sample(event)
                 self._phase = sample.phase
+                if self._paused and sample.phase in (Phase.FAILED, Phase.CANCELLED):
+                    await self._continue(self._source)
                 yield sample
                 if sample.phase.terminal or sample.phase is Phase.PAUSED:
                     return
@@ -174,6 +177,13 @@ class QemuDriver:
                 hint="let it finish",
             )
         await self._source.execute("migrate_cancel")
+
+    async def pause(self) -> None:
+        """Stop the guest at the source; it goes on at whichever end it is found afterwards."""
+        answer = await self._source.execute("query-migrate")
+        if phase_of(answer.get("status", "none")) is Phase.PRECOPY:
+            await self._source.execute("stop")
+        self._paused = True
 
     async def set_bandwidth(self, bytes_per_second: int) -> None:
         """Bound what the source sends; post-copy is not bounded, or requested pages would wait."""
@@ -255,6 +265,9 @@ class QemuDriver:
                 break
             if state == "running":
                 return sample
+            if state == "paused" and self._paused:
+                # A guest that was stopped when it left is stopped when it arrives.
+                await self._continue(self._destination)
             await self._clock.sleep(0.01)
         return Sample(
             at=sample.at,
@@ -263,6 +276,11 @@ class QemuDriver:
             error=f"the source has sent all, but the guest on {self._destination.name} is not"
             f" seen running ({state})",
         )
+
+    async def _continue(self, monitor: Monitor) -> None:
+        with contextlib.suppress(PostcopyError):
+            if (await monitor.execute("query-status"))["status"] == "paused":
+                await monitor.execute("cont")
 
     async def _without_source(self, at: float, error: PostcopyError) -> Sample:
         """Say what can be said when the source does not answer."""

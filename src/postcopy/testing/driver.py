@@ -1,7 +1,7 @@
 """A driver that moves a guest made of arithmetic."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from postcopy.clock import Clock
@@ -89,6 +89,10 @@ class FakeDriver:
         if self._phase.spread:
             raise RefusedError("the guest is on both hosts")
         self._cancel_asked = True
+
+    async def pause(self) -> None:
+        self.calls.append("pause")
+        self.guest = replace(self.guest, write_rate=0.0)
 
     async def set_bandwidth(self, bytes_per_second: int) -> None:
         self.calls.append(f"bandwidth {bytes_per_second}")

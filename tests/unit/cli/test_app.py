@@ -191,3 +191,13 @@ def test_completion_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "migrate" in done.stdout
+
+
+def test_policies_are_listed_with_their_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("policies") == 0
+    out = capsys.readouterr().out
+    assert "completion_timeout_per_gib" in out
+    assert run("policies", "ovirt", "-f", "json") == 0
+    [ovirt] = json.loads(capsys.readouterr().out)
+    assert [each["name"] for each in ovirt["parameters"]] == ["tick", "initial_downtime"]
+    assert run("policies", "sometimes") == 64

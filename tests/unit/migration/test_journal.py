@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from postcopy.errors import JournalError, NotFoundError
 from postcopy.migration import Fate, Figures, Journal, Outcome, Phase, Sample
+from postcopy.migration import journal as journal_module
 from postcopy.migration.event import Noted, SampleTaken
 
 
@@ -113,6 +114,25 @@ def test_a_newer_format_is_left_alone(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(JournalError, match="another version"):
         Journal(path)
+
+
+def test_an_older_format_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    db = sqlite3.connect(path)
+    for statement in journal_module._VERSIONS[0].split(";"):
+        db.execute(statement)
+    db.execute("INSERT INTO run VALUES (1, 'g', 'a', 'b', 'adaptive', '{}', 5.0, NULL)")
+    db.execute(
+        "INSERT INTO sample VALUES (1, 6.0, 'precopy', 'active', 1, NULL, 9, 8, 1, 0, 0, 0, '')"
+    )
+    db.execute("PRAGMA user_version = 1")
+    db.commit()
+    db.close()
+    with Journal(path) as journal:
+        [sample] = journal.samples(1)
+        assert (sample.at, sample.remaining_bytes, sample.disk_remaining_bytes) == (6.0, 8, 0)
+        journal.record(1, SampleTaken(sample))
+        assert journal.samples(1) == [sample, sample]
 
 
 def test_writing_to_a_closed_journal_is_an_error_of_ours(tmp_path: Path) -> None:

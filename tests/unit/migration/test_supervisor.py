@@ -212,6 +212,60 @@ async def _until_second_pass(driver: FakeDriver):  # type: ignore[no-untyped-def
             return
 
 
+async def test_a_policy_may_raise_the_downtime_limit_until_precopy_ends() -> None:
+    class Raising:
+        name = "raising"
+        uses_postcopy = False
+
+        def decide(self, history: History) -> Decision:
+            if history.downtime_limit < 0.9 and len(history.passes) == 2:
+                return Decision(Action.LIMIT_DOWNTIME, "it does not end", 0.9)
+            return Decision(Action.CONTINUE, "waiting")
+
+    driver = FakeDriver(BUSY)
+    outcome = await Supervisor(driver, Raising(), clock=driver.clock).run()
+    assert outcome.fate is Fate.COMPLETED
+    assert [call for call in driver.calls if "downtime" in call] == ["downtime 0.9"]
+
+
+async def test_a_guest_that_is_paused_ends_precopy_and_whoever_attaches_knows(
+    tmp_path: Path,
+) -> None:
+    rule = find("virsh-timeout:timeout=6,action=suspend")
+    driver = FakeDriver(BUSY)
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        run = journal.begin(
+            guest="g", source="a", destination="b", policy="x", driver={}, started_at=0.0
+        )
+        outcome = await Supervisor(
+            driver, rule, clock=driver.clock, journal=journal, run_id=run.id
+        ).run()
+        assert outcome.fate is Fate.COMPLETED
+        assert driver.calls.count("pause") == 1
+        later = FakeDriver(BUSY)
+        await Supervisor(later, Precopy(give_up_after=1), journal=journal, run_id=run.id).run(
+            attach=True
+        )
+        assert later.calls[:2] == ["attach", "pause"]
+
+
+def test_a_fold_goes_through_each_sample_once() -> None:
+    seen: list[float] = []
+
+    def step(state: int, sample: Sample) -> int:
+        seen.append(sample.at)
+        return state + sample.remaining_bytes
+
+    history = History(0.3)
+    history.add(Sample(at=0, phase=Phase.SETUP, remaining_bytes=100))
+    for at in (1.0, 2.0):
+        history.add(Sample(at=at, phase=Phase.PRECOPY, remaining_bytes=1))
+    assert history.fold(step, 0) == 2
+    history.add(Sample(at=3.0, phase=Phase.PRECOPY, remaining_bytes=5))
+    assert history.fold(step, 0) == history.fold(step, 0) == 7
+    assert seen == [1.0, 2.0, 3.0]
+
+
 guests = st.builds(
     FakeGuest,
     total_bytes=st.integers(50_000_000, 2_000_000_000),

@@ -2,7 +2,16 @@ import pytest
 
 from postcopy.errors import UsageError
 from postcopy.migration import Action, Decision, History, Phase, Policy, Sample
-from postcopy.policy import POLICIES, Adaptive, AfterFirstPass, Immediate, Precopy, find
+from postcopy.policy import (
+    POLICIES,
+    Adaptive,
+    AfterFirstPass,
+    Immediate,
+    Nova,
+    Precopy,
+    find,
+    spec_of,
+)
 
 BANDWIDTH = 100e6
 
@@ -119,3 +128,35 @@ def test_an_unknown_one_is_refused_with_a_list() -> None:
 def test_bandwidth_is_that_of_the_last_pass() -> None:
     assert history(90_000_000, 80_000_000).bandwidth == pytest.approx(BANDWIDTH)
     assert history(90_000_000).bandwidth == pytest.approx(BANDWIDTH)
+
+
+def test_parameters_are_read_and_written_back() -> None:
+    spec = "nova:completion_timeout=15,timeout_action=force_complete,permit_post_copy=no"
+    rule = find(spec)
+    assert rule == Nova(
+        completion_timeout=15, timeout_action="force_complete", permit_post_copy=False
+    )
+    assert spec_of(rule) == spec
+    assert find("precopy:give-up-after=3") == Precopy(give_up_after=3)
+    assert spec_of(find("precopy:give_up_after=none")) == "precopy"
+    assert all(spec_of(find(name)) == name for name in POLICIES)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said", "hint"),
+    [
+        ("nova:patience=3", "no parameter 'patience'", "completion_timeout=800"),
+        ("immediate:when=now", "no parameter 'when'", "it has none"),
+        ("nova:15", "write name=value", "completion_timeout"),
+        ("nova:completion_timeout=soon", "completion_timeout=soon", "whole number"),
+        ("nova:completion_timeout=-1", "completion_timeout=-1", "at least 0"),
+        ("ovirt:tick=inf", "tick=inf", "a number"),
+        ("ovirt:tick=nan", "tick=nan", "a number"),
+        ("nova:timeout_action=hope", "timeout_action=hope", "abort, force_complete"),
+        ("nova:permit_post_copy=maybe", "permit_post_copy=maybe", "yes or no"),
+    ],
+)
+def test_a_parameter_that_makes_no_sense_is_named(spec: str, said: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        find(spec)
+    assert hint in caught.value.hint
