@@ -105,12 +105,14 @@ class History:
 
     @property
     def bandwidth(self) -> float:
-        """Bytes a second over the last finished pass, or what the hypervisor says if there is none.
+        """Bytes of memory a second over the last finished pass; before, what the hypervisor says.
 
         A mean over a pass is steadier than a hypervisor's own figure over 100 ms.
         """
         if len(self.passes) >= 2:
             before, last = self.passes[-2:]
+            if before.disk_remaining_bytes and last.bandwidth:
+                return last.bandwidth  # passes that wait for disks say nothing about the link
             seconds = last.at - before.at
             if seconds > 0:
                 return (last.transferred_bytes - before.transferred_bytes) / seconds

@@ -43,6 +43,11 @@ class Sample:
     """The hypervisor's own explanation, where something failed."""
 
     @property
+    def data_remaining_bytes(self) -> int:
+        """What is known to be still unsent of memory and disks together."""
+        return self.remaining_bytes + self.disk_remaining_bytes
+
+    @property
     def pass_ended(self) -> bool:
         """Whether this sample marks the end of a pass."""
         return self.pass_ended_at is not None

@@ -1,37 +1,67 @@
-"""Go on while passes shrink towards the downtime limit; switch at a pass's end when they do not.
+"""Go on with pre-copy while that is worth its time; else switch, when the least is outstanding.
 
-A guest that lets pre-copy converge is spared post-copy altogether; one that does not is switched
-at the moment when the least is outstanding, right after a pass.
+Optimal stopping over the model of `postcopy.forecast`, refitted from the passes seen. A second of
+migration is worth `price` guest-seconds. At each pass's end it weighs switching now against going
+on, for every way in which the guest may dirty its memory that fits the passes so far. A guest that
+lets pre-copy converge is spared post-copy; one that writes in bursts is switched in a lull.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from postcopy.forecast.curve import Curve
+from postcopy.forecast.model import Harm, Link
+from postcopy.forecast.refit import Ahead, View, view_of
 from postcopy.migration.decision import Action, Decision, History
-from postcopy.units import format_bytes, format_seconds
+from postcopy.migration.sample import Sample
+from postcopy.policy.parameters import parameter
+from postcopy.units import format_bytes, format_rate, format_seconds
 
 __all__ = ["Adaptive"]
+
+# Disks that need longer than this are still being copied, and not just kept up to date.
+_DISK_SECONDS = 1.0
+# A deadline is met with this much to spare: what is outstanding is only known at a pass's end.
+_SPARE_SHARE, _SPARE_SECONDS = 1.1, 0.3
+# In the first pass: how much of what has been sent is taken to be dirty again.
+_DIRTY_AGAIN = 0.25
+# A guest that is said to rest, and has not for one pass more, is believed so much less.
+_DOUBT = 0.85
+# A pass over a guest at rest comes out at this part of what it would else.
+_AT_REST = 0.1
+_PAGE_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Adaptive:
-    """Judge each pass by the one before.
+    """Weigh guest time against time."""
 
-    :param passes_ahead: go on only if at the present pace the limit is reached within this many
-        more passes. A hot set that is rewritten whole in every pass shrinks by noise alone, and
-        each such pass costs time and saves none.
-    """
-
-    passes_ahead: int = 4
     name: ClassVar[str] = "adaptive"
     uses_postcopy: ClassVar[bool] = True
 
+    price: float = parameter(0.1, "guest-seconds that a second of migration is worth")
+    deadline: float | None = parameter(None, "seconds after the start by which it must have ended")
+    max_freeze: float | None = parameter(None, "seconds that the guest may freeze at most")
+    max_risk: float | None = parameter(None, "seconds of post-copy at most")
+    preempt: bool = parameter(True, "whether requested pages overtake others")
+    rest: float = parameter(0.0, "the share of the time in which the guest rests, as measured")
+    lull: float | None = parameter(None, "how long it rests at a time, in seconds", least=0.001)
+
     def decide(self, history: History) -> Decision:
-        """Switch only at a pass's end: in its middle, more is outstanding than at either end."""
+        """Switch only at a pass's end, unless the deadline presses: in its middle, more is left."""
         latest = history.latest
-        if latest is None or not latest.pass_ended:
+        if latest is None:
+            return Decision(Action.CONTINUE, "nothing is known yet")
+        if self.max_freeze is not None and self.max_freeze < history.downtime_limit:
+            reason = f"the guest may freeze for {format_seconds(self.max_freeze)} at most"
+            return Decision(Action.LIMIT_DOWNTIME, reason, self.max_freeze)
+        if (pressed := self._deadline(history, latest)) is not None:
+            return pressed
+        if not latest.pass_ended:
             return Decision(Action.CONTINUE, "a pass is under way")
+        return self._at_pass_end(history, latest)
+
+    def _at_pass_end(self, history: History, latest: Sample) -> Decision:
         left, limit = latest.remaining_bytes, history.bandwidth * history.downtime_limit
         if left <= limit:
             return Decision(
@@ -39,22 +69,180 @@ class Adaptive:
                 f"the {format_bytes(left)} left fit into a stop of"
                 f" {format_seconds(history.downtime_limit)}: pre-copy ends by itself",
             )
-        if len(history.passes) == 1:
-            return Decision(
-                Action.CONTINUE,
-                f"{format_bytes(left)} are left after the first pass; the next one shows whether"
-                " that shrinks",
-            )
-        before = history.passes[-2].remaining_bytes
-        passes = f"{format_bytes(before)} -> {format_bytes(left)}"
-        if left >= before:
-            return Decision(Action.SWITCH, f"passes do not shrink: {passes}")
-        if limit <= 0:
-            return Decision(Action.SWITCH, "nothing is being sent")
-        ahead = math.ceil(math.log(limit / left) / math.log(left / before))
-        if ahead > self.passes_ahead:
-            return Decision(
-                Action.SWITCH,
-                f"passes shrink too slowly: {passes}, and at this pace {ahead} more to go",
-            )
-        return Decision(Action.CONTINUE, f"passes shrink: {passes}, about {ahead} more to go")
+        if latest.disk_remaining_bytes > history.bandwidth * _DISK_SECONDS:
+            disks = format_bytes(latest.disk_remaining_bytes)
+            return Decision(Action.CONTINUE, f"disks are still being copied, {disks} to go")
+        view = view_of(history)
+        if view is None:
+            return Decision(Action.SWITCH, "passes bring nothing: nothing is being sent")
+        chances = _chances(view, self._lull_ahead(history, view))
+        weighed = _weigh(view, chances, self.price, self._harm, self._seconds_left(history))
+        passes = _passes(history)
+        if weighed.saved > 0:
+            return Decision(Action.CONTINUE, weighed.say(passes, self.price))
+        if (bound := self._forbidden(view)) is not None:
+            return Decision(Action.CONTINUE, bound)
+        return Decision(Action.SWITCH, _why(history, view, weighed, passes))
+
+    def _lull_ahead(self, history: History, view: View) -> float:
+        """Return how likely it is that the guest rests for all of the next pass."""
+        believed = self.rest * _DOUBT ** max(0, len(history.passes) - 2)
+        if self.lull is None:
+            return believed
+        return believed * max(0.0, 1 - view.seconds_to_send(view.left_bytes) / self.lull)
+
+    @property
+    def _harm(self) -> Harm:
+        return Harm(preempt=self.preempt)
+
+    def _seconds_left(self, history: History) -> float | None:
+        return None if self.deadline is None else self.deadline - history.elapsed_seconds
+
+    def _deadline(self, history: History, latest: Sample) -> Decision | None:
+        """Switch as late as the deadline allows, also in the middle of a pass."""
+        left = self._seconds_left(history)
+        if left is None or self.deadline is None:
+            return None
+        bandwidth = history.bandwidth or latest.bandwidth
+        if bandwidth <= 0:
+            return None
+        outstanding = float(latest.remaining_bytes)
+        if not latest.pass_ended:
+            outstanding += self._dirty_meanwhile(history, latest)
+        needed = min(outstanding, history.memory_bytes) / bandwidth
+        if left > needed * _SPARE_SHARE + _SPARE_SECONDS:
+            return None
+        reason = (
+            f"the deadline of {format_seconds(self.deadline)} decides: what is outstanding takes"
+            f" {format_seconds(needed)}"
+        )
+        forbidden = self._too_risky(needed) or self._too_frozen(bandwidth, len(history.passes) < 1)
+        if forbidden is None:
+            return Decision(Action.SWITCH, reason)
+        if left > 0:
+            return Decision(Action.CONTINUE, forbidden)
+        return Decision(Action.CANCEL, f"the deadline is over, and {forbidden}")
+
+    def _dirty_meanwhile(self, history: History, latest: Sample) -> float:
+        view = view_of(history)
+        if view is None:
+            return _DIRTY_AGAIN * latest.transferred_bytes
+        gone = latest.at - history.passes[-1].at
+        return sum(weight * curve(gone) for curve, weight in view.curves)
+
+    def _forbidden(self, view: View) -> str | None:
+        seconds = view.seconds_to_send(view.left_bytes)
+        return self._too_risky(seconds) or self._too_frozen(view.bandwidth, first_pass=False)
+
+    def _too_risky(self, seconds: float) -> str | None:
+        if self.max_risk is None or seconds <= self.max_risk:
+            return None
+        return (
+            f"the risk decides: {format_seconds(seconds)} of post-copy are more than the"
+            f" {format_seconds(self.max_risk)} allowed"
+        )
+
+    def _too_frozen(self, bandwidth: float, first_pass: bool) -> str | None:
+        if self.max_freeze is None:
+            return None
+        harm = self._harm
+        latency = harm.latency(Link(bandwidth=bandwidth), 0.0, _PAGE_BYTES)
+        freeze = harm.freeze(latency, 1.0, 1.0 if first_pass else 0.0)
+        if freeze <= self.max_freeze:
+            return None
+        return (
+            f"the freeze decides: a switch would freeze the guest for {format_seconds(freeze)},"
+            f" more than the {format_seconds(self.max_freeze)} allowed"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """What going on would bring, in the mean over what the guest may be like.
+
+    :param saved: guest-seconds, the price of the time taken off.
+    :param seconds: how much longer it would take.
+    :param converging: how likely it is that pre-copy then ends by itself.
+    """
+
+    saved: float
+    seconds: float
+    converging: float
+
+    def say(self, passes: str, price: float) -> str:
+        longer = f"{format_seconds(self.seconds)} more" if self.seconds > 0 else "no more time"
+        return (
+            f"passes shrink: {passes}; going on takes {longer} and is worth"
+            f" {format_seconds(self.saved + price * max(0.0, self.seconds))} of guest time"
+        )
+
+
+Chances = tuple[tuple[float, float], ...]
+
+
+def _chances(view: View, rest: float) -> Chances:
+    """Return by which factors the next pass may come out otherwise, and how likely each is."""
+    if len(view.luck) > 1:
+        return tuple((luck, 1 / len(view.luck)) for luck in view.luck)
+    return ((1.0, 1 - rest), (_AT_REST, rest)) if rest > 0 else ((1.0, 1.0),)
+
+
+def _weigh(
+    view: View, chances: Chances, price: float, harm: Harm, seconds_left: float | None
+) -> _Weighed:
+    """Compare switching now with the best that may come of one more pass or several."""
+    saved = longer = converging = 0.0
+    now = view.seconds_to_send(view.left_bytes)
+    for curve, weight in view.curves:
+        stop = price * now + view.lost(view.left_bytes, curve, harm)
+        for luck, chance in chances:
+            share = weight * chance
+            best, cost = _best(view, curve, luck, price, harm, seconds_left)
+            if len(chances) > 1:
+                # One that had bad luck may still wait for better.
+                seconds, _ = view.next_pass(curve, view.left_bytes)
+                cost = min(cost, stop + price * seconds)
+            saved += share * (stop - cost)
+            longer += share * (best.seconds + view.seconds_to_send(best.left_bytes) - now)
+            converging += share * best.converged
+    return _Weighed(saved, longer, converging)
+
+
+def _best(
+    view: View, curve: Curve, luck: float, price: float, harm: Harm, seconds_left: float | None
+) -> tuple[Ahead, float]:
+    """Return the best end that going on can come to, and its cost in guest-seconds."""
+    found: tuple[Ahead, float] | None = None
+    for end in view.ends(curve, luck):
+        rest = view.seconds_to_send(end.left_bytes)
+        lost = harm.stop_seconds + rest if end.converged else view.lost(end.left_bytes, curve, harm)
+        cost = price * (end.seconds + rest) + lost
+        if seconds_left is not None and end.seconds + rest > seconds_left:
+            cost += end.seconds + rest  # past the deadline: as good as a freeze all along
+        if found is None or cost < found[1]:
+            found = end, cost
+    assert found is not None  # there is always one more pass to be made
+    return found
+
+
+def _passes(history: History) -> str:
+    return " -> ".join(format_bytes(one.remaining_bytes) for one in history.passes[-2:])
+
+
+def _why(history: History, view: View, weighed: _Weighed, passes: str) -> str:
+    left = format_bytes(view.left_bytes)
+    if len(history.passes) == 1:
+        seconds = history.passes[0].at - (history.started_at or 0.0)
+        rate = format_rate(view.left_bytes / seconds) if seconds > 0 else "any rate"
+        return (
+            f"passes will not shrink: {left} became dirty at {rate} or more, and"
+            f" {format_rate(view.bandwidth)} are sent"
+        )
+    if len(view.luck) > 1:
+        return f"passes go up and down, and this one is low: {passes}"
+    if view.left_bytes >= history.passes[-2].remaining_bytes:
+        return f"passes do not shrink: {passes}"
+    return (
+        f"passes shrink too slowly: {passes}; going on would take {format_seconds(weighed.seconds)}"
+        " more and not be worth it"
+    )

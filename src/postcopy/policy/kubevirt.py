@@ -68,6 +68,6 @@ class Kubevirt:
         poll = state.poll.next(sample.at, _POLL_SECONDS)
         if poll is None:
             return state
-        elapsed, now = poll.seconds(sample.at), sample.remaining_bytes
+        elapsed, now = poll.seconds(sample.at), sample.data_remaining_bytes
         moved = now < state.before or state.before == 0
         return _State(poll, elapsed, now, elapsed if moved else state.progress_at)

@@ -57,12 +57,12 @@ class KubevirtStall:
         if latest is None or not latest.pass_ended:
             return wait("a pass is under way")
         if state.best is None:
-            return wait(f"passes still fall: {format_bytes(latest.remaining_bytes)} left")
+            return wait(f"passes still fall: {format_bytes(latest.data_remaining_bytes)} left")
         if not state.act:
             return wait(f"stalled; waiting for a pass that leaves {format_bytes(state.best)}")
         size = (history.memory_bytes + history.disk_bytes) / GIB
         allowed = 2 * self.completion_timeout_per_gib * size - (latest.at - state.began)
-        needed = latest.remaining_bytes / state.bandwidth if state.bandwidth else float("inf")
+        needed = latest.data_remaining_bytes / state.bandwidth if state.bandwidth else float("inf")
         if needed > allowed:
             return wait(f"{format_seconds(needed)} of post-copy are more than is allowed")
         return Decision(Action.SWITCH, state.act)
@@ -77,7 +77,7 @@ class KubevirtStall:
         return self._judge(state, sample) if sample.pass_ended else state
 
     def _judge(self, state: _State, sample: Sample) -> _State:
-        at, left = sample.at, sample.remaining_bytes
+        at, left = sample.at, sample.data_remaining_bytes
         old = [then for when, then in state.records if at - when >= self.window]
         state = replace(state, records=(*state.records, (at, left)))
         if state.best is None:

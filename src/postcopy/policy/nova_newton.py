@@ -47,7 +47,7 @@ class NovaNewton:
         poll = state.poll.next(sample.at, _POLL_SECONDS)
         if poll is None:
             return state
-        before, now = state.now, sample.remaining_bytes
+        before, now = state.now, sample.data_remaining_bytes
         stalled = (
             sample.pass_number > 1
             and before > 0

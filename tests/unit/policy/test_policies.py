@@ -107,11 +107,12 @@ def test_adaptive_is_not_fooled_by_noise() -> None:
     assert "too slowly" in Adaptive().decide(history(104_000_000, 92_600_000)).reason
 
 
-def test_adaptive_waits_as_many_passes_as_it_says() -> None:
-    # Halving each time, 400 MB are 4 passes from 30 MB, and 500 MB are 5.
-    assert action(Adaptive(), history(800_000_000, 400_000_000)) is Action.CONTINUE
-    assert action(Adaptive(), history(1_000_000_000, 500_000_000)) is Action.SWITCH
-    assert action(Adaptive(passes_ahead=5), history(1_000_000_000, 500_000_000)) is Action.CONTINUE
+def test_adaptive_goes_on_for_as_long_as_that_is_worth_its_price() -> None:
+    # Halving each time, 500 MB need 10 s until they fit; post-copy would last 5 s.
+    made = history(1_000_000_000, 500_000_000)
+    assert action(Adaptive(), made) is Action.CONTINUE
+    assert "guest time" in Adaptive().decide(made).reason
+    assert action(Adaptive(price=10.0), made) is Action.SWITCH
 
 
 @pytest.mark.parametrize("name", POLICIES)

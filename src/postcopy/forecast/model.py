@@ -1,0 +1,150 @@
+"""A guest and a link, as far as a migration is concerned, and what post-copy does to the guest."""
+
+import math
+from dataclasses import dataclass
+
+from postcopy.forecast.curve import Curve
+
+__all__ = ["Bursts", "Guest", "Harm", "Link"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bursts:
+    """A guest that writes for a part of each period and rests for the other.
+
+    :param duty: that part, above 0 and at most 1.
+    :param offset_seconds: how far into a period the migration begins.
+    """
+
+    duty: float
+    period_seconds: float
+    offset_seconds: float = 0.0
+
+    def active_seconds(self, begin: float, end: float) -> float:
+        """Return for how much of a time the guest writes."""
+        return self._until(end + self.offset_seconds) - self._until(begin + self.offset_seconds)
+
+    def _until(self, at: float) -> float:
+        whole, rest = divmod(at, self.period_seconds)
+        on = self.duty * self.period_seconds
+        return whole * on + min(rest, on)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """What a migration has to carry.
+
+    :param memory_bytes: the guest's memory.
+    :param content_bytes: the part of it that is not zeros; the rest costs next to nothing.
+    :param dirty: how it rewrites its memory.
+    :param disk_bytes: disks that are copied along.
+    :param page_bytes: 4 KiB, or that of huge pages.
+    """
+
+    memory_bytes: float
+    content_bytes: float
+    dirty: Curve
+    bursts: Bursts | None = None
+    disk_bytes: float = 0.0
+    page_bytes: int = 4096
+
+    def active_seconds(self, begin: float, end: float) -> float:
+        """Return for how long of a time, in seconds since the start, the guest writes."""
+        return self.bursts.active_seconds(begin, end) if self.bursts else end - begin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """What carries it.
+
+    :param bandwidth: bytes a second that come through, headers taken off.
+    :param round_trip: in seconds.
+    :param changes: from when on, in seconds since the start, it carries how much instead.
+    """
+
+    bandwidth: float
+    round_trip: float = 2e-4
+    changes: tuple[tuple[float, float], ...] = ()
+
+    def at(self, seconds: float) -> float:
+        """Return the bandwidth at a moment."""
+        bandwidth = self.bandwidth
+        for since, changed in self.changes:
+            if seconds >= since:
+                bandwidth = changed
+        return bandwidth
+
+    def sent(self, begin: float, end: float) -> float:
+        """Return the bytes that go through between two moments."""
+        if not self.changes:
+            return self.bandwidth * (end - begin)
+        total, at = 0.0, begin
+        for since, _ in self.changes:
+            if at < since < end:
+                total, at = total + self.at(at) * (since - at), since
+        return total + self.at(at) * (end - at)
+
+    def arrival(self, begin: float, size: float) -> float:
+        """Return when bytes that are sent from `begin` on have all gone."""
+        at = begin
+        for since, _ in self.changes:
+            if at < since:
+                bandwidth = self.at(at)
+                if bandwidth * (since - at) >= size:
+                    return at + size / bandwidth
+                size, at = size - bandwidth * (since - at), since
+        bandwidth = self.at(at)
+        return at + size / bandwidth if bandwidth > 0 else math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Harm:
+    """What a switch costs a guest. The defaults are those of QEMU 10 on 1 Gb/s, measured.
+
+    :param stop_seconds: device state and the hand-over, whatever the memory.
+    :param queue_bytes: what is in front of a requested page on the one connection.
+    :param preempt: whether requested pages have a connection of their own.
+    :param request_seconds: what a request costs with it, besides the round trip.
+    :param critical_pages: pages that a guest needs one after the other before it goes on.
+    :param written_share: how many of those it writes, so that they are dirty again.
+    :param read_rate: pages of cold memory that it looks at for the first time, a second.
+    """
+
+    stop_seconds: float = 0.02
+    queue_bytes: float = 1.25e6
+    preempt: bool = True
+    request_seconds: float = 2.5e-3
+    critical_pages: float = 85.0
+    written_share: float = 0.4
+    read_rate: float = 200.0
+
+    def latency(self, link: Link, at: float, page_bytes: int) -> float:
+        """Return how long one requested page takes, in seconds."""
+        bandwidth = link.at(at)
+        if bandwidth <= 0:
+            return math.inf
+        wait = self.request_seconds if self.preempt else self.queue_bytes / bandwidth
+        return link.round_trip + wait + page_bytes / bandwidth
+
+    def freeze(self, latency: float, hot_missing: float, cold_missing: float) -> float:
+        """Return the longest freeze of a switch, in seconds.
+
+        :param hot_missing: the share of the hot memory that is not there yet.
+        :param cold_missing: that of the rest.
+        """
+        # Half of what it writes (stacks, timers) is always dirty, the rest as other hot memory is.
+        written = self.written_share * (1 + hot_missing) / 2
+        share = written + (1 - self.written_share) * cold_missing
+        return self.stop_seconds + self.critical_pages * share * latency
+
+    @staticmethod
+    def lost(seconds: float, waits: float) -> float:
+        """Return the guest-seconds lost while missing pages come in, which takes `seconds`.
+
+        A guest that touches missing pages so often that it would wait `waits` seconds for each
+        second of its own runs at ``1 / (1 + waits)`` of its pace at first, and at its full pace in
+        the end, fewer and fewer pages being missing.
+        """
+        if waits <= 0 or seconds <= 0:
+            return 0.0
+        return seconds * (1 - math.log1p(waits) / waits) if waits > 1e-6 else seconds * waits / 2

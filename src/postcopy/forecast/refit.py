@@ -1,0 +1,179 @@
+"""What the passes of a migration under way tell of its guest, and what would come of going on."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from postcopy.forecast.curve import Curve, Observation, through, weigh
+from postcopy.forecast.model import Harm, Link
+from postcopy.migration.decision import History
+from postcopy.migration.phase import Phase
+
+__all__ = ["Ahead", "View", "time_left", "view_of"]
+
+# Guests change: a pass counts for this much of the one after it.
+_FADING = 0.8
+_MOST_PASSES_KEPT = 12
+# Curves less likely than this are not followed.
+_NEGLIGIBLE = 0.01
+_PASSES_AHEAD = 12
+# A pass that brings less than this brings nothing; what is left then is left for good.
+_STANDSTILL = 0.98
+# Passes that no curve explains, by this much of a factor's logarithm, are those of a guest that
+# writes in bursts.
+_UNEVEN = 0.3
+# How fast the guest writes is what it would dirty in so short a time.
+_INSTANT_SECONDS = 0.1
+_PAGE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """One way in which a migration may end from here.
+
+    :param seconds: until then.
+    :param left_bytes: what is left when the guest moves.
+    :param converged: whether that fits into the downtime limit, so that pre-copy ends by itself.
+    """
+
+    seconds: float
+    left_bytes: float
+    converged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A migration at the end of a pass.
+
+    :param left_bytes: the memory that the next pass would send.
+    :param limit_bytes: what fits into the downtime limit.
+    :param tail_bytes: what a pass leaves unsent when it ends.
+    :param curves: how the guest may dirty memory, with the likelihood of each.
+    :param luck: by which factors passes came out larger or smaller than the curve says; 1 alone for
+        a guest that writes evenly.
+    """
+
+    left_bytes: float
+    bandwidth: float
+    limit_bytes: float
+    tail_bytes: float
+    curves: tuple[tuple[Curve, float], ...]
+    luck: tuple[float, ...]
+
+    def seconds_to_send(self, left_bytes: float) -> float:
+        """Return how long post-copy would last."""
+        return left_bytes / self.bandwidth
+
+    def next_pass(self, curve: Curve, left_bytes: float) -> tuple[float, float]:
+        """Return how long a pass over `left_bytes` takes, and what is left then."""
+        seconds = max(0.0, left_bytes - self.tail_bytes) / self.bandwidth
+        return seconds, curve(seconds)
+
+    def ends(self, curve: Curve, luck: float = 1.0) -> list[Ahead]:
+        """Return how it would end if one more pass was made, two more, and so on.
+
+        :param luck: what the first of them comes out at, against what the curve says.
+        """
+        found: list[Ahead] = []
+        at, left = 0.0, self.left_bytes
+        for _ in range(_PASSES_AHEAD):
+            seconds, after = self.next_pass(curve, left)
+            after *= luck
+            luck = 1.0
+            at += seconds
+            found.append(Ahead(at, after, after <= self.limit_bytes))
+            if found[-1].converged or after > _STANDSTILL * left:
+                break
+            left = after
+        return found
+
+    def lost(self, left_bytes: float, curve: Curve, harm: Harm) -> float:
+        """Return the guest-seconds that a switch with so much left would cost."""
+        latency = harm.latency(Link(bandwidth=self.bandwidth), 0.0, _PAGE_BYTES)
+        touches = curve(_INSTANT_SECONDS) / _INSTANT_SECONDS / _PAGE_BYTES
+        missing = min(1.0, left_bytes / curve.size_bytes) if curve.size_bytes else 0.0
+        waits = touches * missing * latency
+        return harm.stop_seconds + harm.lost(self.seconds_to_send(left_bytes), waits)
+
+
+def view_of(history: History) -> View | None:
+    """Return what is known at the end of a pass; None while no pass has ended, or nothing moves."""
+    if not history.passes:
+        return None
+    last, bandwidth = history.passes[-1], history.bandwidth
+    if bandwidth <= 0 or last.remaining_bytes <= 0:
+        return None
+    seen = _observations(history)
+    most = max(history.memory_bytes, last.remaining_bytes)
+    curves = through(seen[-1], most if history.memory_bytes else math.inf)
+    weights = weigh(curves, seen, fading=_FADING)
+    likely = [(c, w) for c, w in zip(curves, weights, strict=True) if w > _NEGLIGIBLE]
+    total = sum(weight for _, weight in likely)
+    limit = bandwidth * history.downtime_limit
+    return View(
+        left_bytes=last.remaining_bytes,
+        bandwidth=bandwidth,
+        limit_bytes=limit,
+        tail_bytes=_tail(history, limit),
+        curves=tuple((curve, weight / total) for curve, weight in likely),
+        luck=_luck(likely, seen),
+    )
+
+
+def time_left(history: History, *, may_switch: bool) -> float | None:
+    """Return the seconds until the migration has ended, as far as its passes tell; None if unknown.
+
+    :param may_switch: whether post-copy ends it where pre-copy does not.
+    """
+    latest = history.latest
+    bandwidth = history.bandwidth
+    if latest is None or bandwidth <= 0:
+        return None
+    if latest.phase is Phase.POSTCOPY:
+        return latest.remaining_bytes / (latest.bandwidth or bandwidth)
+    if latest.phase is not Phase.PRECOPY:
+        return None
+    rest_of_pass = latest.remaining_bytes / bandwidth
+    view = view_of(history)
+    if view is None:
+        return rest_of_pass  # the first pass: what is dirtied meanwhile is not known yet
+    curve = max(view.curves, key=lambda each: each[1])[0]
+    gone = latest.at - history.passes[-1].at
+    last = view.ends(curve)[-1]
+    if last.converged:
+        return max(0.0, last.seconds + last.left_bytes / bandwidth - gone)
+    if may_switch:
+        return rest_of_pass + (0.0 if latest.pass_ended else curve(gone) / bandwidth)
+    return None
+
+
+def _observations(history: History) -> list[Observation]:
+    begin = history.started_at if history.started_at is not None else history.passes[0].at
+    seen = []
+    for one in history.passes:
+        # What is left after a pass is what was dirtied while it went on.
+        seen.append(Observation(one.at - begin, one.remaining_bytes))
+        begin = one.at
+    return seen[-_MOST_PASSES_KEPT:]
+
+
+def _tail(history: History, limit: float) -> float:
+    """Return what the last pass left unsent: QEMU ends one when the rest fits into the limit."""
+    if len(history.passes) < 2:
+        return 0.0
+    before, last = history.passes[-2:]
+    sent = history.bandwidth * (last.at - before.at)
+    return min(max(0.0, before.remaining_bytes - sent), limit)
+
+
+def _luck(likely: Sequence[tuple[Curve, float]], seen: Sequence[Observation]) -> tuple[float, ...]:
+    later = [one for one in seen[1:] if one.seconds > 0 and one.dirtied_bytes > 0]
+    if len(later) < 3:
+        return (1.0,)
+    curve = max(likely, key=lambda each: each[1])[0]
+    logs = [math.log(one.dirtied_bytes / max(curve(one.seconds), 1.0)) for one in later]
+    mean = sum(logs) / len(logs)
+    spread = math.sqrt(sum((each - mean) ** 2 for each in logs) / len(logs))
+    if spread < _UNEVEN:
+        return (1.0,)
+    return tuple(math.exp(each) for each in logs)

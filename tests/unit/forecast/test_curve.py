@@ -1,0 +1,40 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postcopy.forecast.curve import Curve, HotSet, Observation, through, weigh
+
+MB = 1e6
+
+
+def test_random_writes_fill_a_set_slower_and_slower() -> None:
+    hot = HotSet(100 * MB, 50 * MB)
+    assert hot.dirtied(2.0) == pytest.approx(100 * MB * (1 - math.exp(-1)))
+    assert hot.dirtied(1e9) == pytest.approx(100 * MB)
+    assert HotSet(100 * MB, 50 * MB, sequential=True).dirtied(1.5) == 75 * MB
+    assert HotSet(0, 5).dirtied(1.0) == 0
+
+
+@given(st.floats(1e-3, 1e5), st.floats(1.0, 1e12), st.floats(1.0, 20.0), st.floats(1e-3, 1e4))
+def test_all_curves_go_through_what_was_seen_and_not_past_the_memory(
+    seconds: float, dirtied: float, room: float, later: float
+) -> None:
+    most = dirtied * room
+    for curve in through(Observation(seconds, dirtied), most):
+        assert curve(seconds) == pytest.approx(dirtied, rel=1e-3)
+        assert 0 <= curve(later) <= most * 1.001
+        assert curve(later) <= curve(later * 2) * 1.000001
+
+
+def test_two_looks_tell_a_working_set_from_ever_new_pages() -> None:
+    hot = Curve((HotSet(100 * MB, 1000 * MB),))
+    sweep = Curve((HotSet(50_000 * MB, 20 * MB, sequential=True),))
+    for truth in (hot, sweep):
+        seen = [Observation(t, truth(t)) for t in (5.0, 1.0)]
+        curves = through(seen[-1], 1e12)
+        weights = weigh(curves, seen)
+        assert sum(weights) == pytest.approx(1)
+        expected = sum(w * c(0.5) for c, w in zip(curves, weights, strict=True))
+        assert expected == pytest.approx(truth(0.5), rel=0.2)

@@ -1,0 +1,181 @@
+"""The model against what was measured, and against itself."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from postcopy.forecast.model import Bursts, Guest, Harm, Link
+from postcopy.forecast.simulator import End, Result, Scenario, simulate
+from postcopy.policy import (
+    POLICIES,
+    Adaptive,
+    AfterFirstPass,
+    Immediate,
+    Kubevirt,
+    Nova,
+    Precopy,
+    VirshTimeout,
+    find,
+)
+
+from .guests import GBIT, GIB, MIB, At, guest, large
+
+# QEMU 10.0 on 1 Gb/s: 640 MiB, 256 of them cold and 96 hot, which with the kernel's come to
+# 454 MB. An unbounded writer under TCG writes some 250,000 pages a second.
+WIRE = 119e6
+FLAT_OUT = 250_000
+
+
+def measured_guest(pages_a_second: float, preempt: bool = False) -> Scenario:
+    made = guest(640 * MIB, 454e6, 96 * MIB, pages_a_second * 4096)
+    return Scenario(guest=made, link=Link(bandwidth=WIRE), harm=Harm(preempt=preempt))
+
+
+def move(scenario: Scenario, switch_at: float | None) -> Result:
+    policy = Precopy() if switch_at is None else At(switch_at)
+    return simulate(scenario, policy, poll_seconds=0.1, most_seconds=10_000)
+
+
+@pytest.mark.parametrize(
+    ("pages", "switch_at", "total", "sent"),
+    [
+        (FLAT_OUT, 0.0, 3.83, 456e6),
+        (FLAT_OUT, 2.0, 3.87, 457e6),
+        (FLAT_OUT, 4.0, 4.90, 575e6),
+        (FLAT_OUT, 5.0, 5.94, 705e6),
+        (FLAT_OUT, 8.0, 8.94, 1062e6),
+        (6_000, None, 4.46, None),
+        (6_000, 4.0, 4.44, None),
+        (20_000, None, 5.06, None),
+        (20_000, 4.0, 4.73, None),
+    ],
+)
+def test_total_time_and_bytes_are_those_measured(
+    pages: int, switch_at: float | None, total: float, sent: float | None
+) -> None:
+    result = move(measured_guest(pages), switch_at)
+    assert result.total_seconds == pytest.approx(total, rel=0.15)
+    if sent is not None:
+        assert result.transferred_bytes == pytest.approx(sent, rel=0.15)
+    assert result.end is (End.PRECOPY if switch_at is None else End.POSTCOPY)
+
+
+def test_a_guest_that_rewrites_all_of_its_hot_memory_never_ends_by_precopy() -> None:
+    result = move(measured_guest(FLAT_OUT), None)
+    assert result.end is End.NEVER
+    assert math.isinf(result.total_seconds)
+
+
+def test_freezes_come_in_the_order_that_was_measured() -> None:
+    def freeze(pages: int, at: float | None, preempt: bool = False) -> float:
+        return move(measured_guest(pages, preempt), at).longest_freeze_seconds
+
+    flat_out = [freeze(FLAT_OUT, at) for at in (0.0, 4.0, 5.0)]  # 779, 437, 332 ms
+    assert flat_out == sorted(flat_out, reverse=True)
+    assert freeze(FLAT_OUT, 8.0) < freeze(FLAT_OUT, 4.0)  # 254 ms
+    assert freeze(FLAT_OUT, 4.0, preempt=True) < 0.5 * freeze(FLAT_OUT, 4.0)  # 144 ms
+    assert freeze(FLAT_OUT, 0.0, preempt=True) < freeze(FLAT_OUT, 0.0)  # 654 ms
+    # 6,000 pages a second: 265, 304 and 852 ms; 20,000: pre-copy 331, 444 and 1191.
+    assert freeze(6_000, 4.0) < freeze(6_000, None) < freeze(6_000, 0.0)
+    assert freeze(20_000, None) < freeze(20_000, 4.0) < freeze(20_000, 0.0)
+    for measured, at in ((0.779, 0.0), (0.437, 4.0), (0.332, 5.0), (0.254, 8.0)):
+        assert 0.5 < freeze(FLAT_OUT, at) / measured < 2
+
+
+def test_a_longer_downtime_limit_ends_precopy_earlier() -> None:
+    scenario = measured_guest(20_000)
+    long = move(replace(scenario, downtime_limit=0.9), None)
+    assert long.total_seconds < move(scenario, None).total_seconds
+    assert long.downtime_seconds > 0.3
+
+
+def test_nova_raises_the_limit_until_it_ends() -> None:
+    # 2 x 3 x 2 s between steps; 0.86 s of hot memory are more than the last step of 500 ms.
+    rule = Nova(completion_timeout=30, timeout_action="force_complete", downtime_delay=3)
+    result = simulate(measured_guest(FLAT_OUT), rule, poll_seconds=0.5)
+    assert result.end is End.POSTCOPY
+    assert result.switched_at == pytest.approx(60.5, rel=0.05)
+    enough = replace(rule, downtime=1000)
+    result = simulate(measured_guest(FLAT_OUT), enough, poll_seconds=0.5)
+    assert result.end is End.PRECOPY
+    assert 0.7 < result.downtime_seconds < 0.9
+
+
+def test_a_paused_guest_dirties_nothing_and_stands_still_until_the_end() -> None:
+    result = simulate(measured_guest(FLAT_OUT), VirshTimeout(timeout=6, action="suspend"))
+    assert result.end is End.PRECOPY
+    assert result.downtime_seconds == pytest.approx(result.total_seconds - 6, abs=0.2)
+
+
+def test_auto_converge_ends_what_does_not_and_the_guest_pays() -> None:
+    throttled = move(replace(measured_guest(60_000), auto_converge=True), None)
+    assert move(measured_guest(60_000), None).end is End.NEVER
+    assert throttled.end is End.PRECOPY
+    assert throttled.guest_seconds_lost > 0.6
+
+
+def test_a_link_that_halves_in_the_middle_takes_longer() -> None:
+    scenario = measured_guest(FLAT_OUT)
+    halved = replace(scenario, link=Link(bandwidth=WIRE, changes=((2.0, WIRE / 2),)))
+    # 238 MB in the first 2 s, the other 216 MB at half the rate.
+    assert move(halved, 0.0).total_seconds == pytest.approx(2 + 216 / 59.5, rel=0.03)
+    link = halved.link
+    assert link.sent(1.0, 3.0) == pytest.approx(WIRE * 1.5)
+    assert link.arrival(1.0, WIRE * 1.5) == pytest.approx(3.0)
+
+
+def test_disks_share_the_link_and_must_have_gone() -> None:
+    scenario = measured_guest(1000)
+    with_disk = replace(scenario, guest=replace(scenario.guest, disk_bytes=2e9))
+    assert move(with_disk, None).total_seconds > (454e6 + 2e9) / WIRE
+
+
+def test_bursts_rest_in_between() -> None:
+    bursts = Bursts(duty=0.25, period_seconds=4.0, offset_seconds=3.0)
+    assert bursts.active_seconds(0.0, 1.0) == 0
+    assert bursts.active_seconds(0.5, 1.5) == 0.5
+    assert bursts.active_seconds(0.0, 400.0) == pytest.approx(100)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_policy_runs_on_the_largest_guest_and_the_fastest_link(policy: str) -> None:
+    made = guest(12 * 1024 * GIB, 8 * 1024 * GIB, 100 * GIB, 8e9)
+    scenario = Scenario(guest=made, link=Link(bandwidth=400 * GBIT))
+    result = simulate(scenario, find(policy))
+    assert result.total_seconds > made.content_bytes / (400 * GBIT)
+
+
+def test_huge_pages_take_their_time() -> None:
+    scenario = large(4, 4e9)
+    huge = replace(scenario, guest=replace(scenario.guest, page_bytes=GIB))
+    few = simulate(scenario, AfterFirstPass())
+    many = simulate(huge, AfterFirstPass())
+    assert many.longest_freeze_seconds > 10 * few.longest_freeze_seconds
+
+
+def test_the_same_again_gives_the_same() -> None:
+    scenario = large(4, 4e9)
+    assert simulate(scenario, Adaptive()) == simulate(scenario, Adaptive())
+
+
+def test_switching_at_once_is_the_shortest_and_the_worst_for_the_guest() -> None:
+    scenario = large(8, 8e9)
+    now, after = simulate(scenario, Immediate()), simulate(scenario, AfterFirstPass())
+    assert now.total_seconds < after.total_seconds
+    assert now.guest_seconds_lost > after.guest_seconds_lost
+    assert now.risk_seconds > after.risk_seconds
+
+
+def test_a_guest_without_writes_just_moves() -> None:
+    still = Guest(memory_bytes=4 * GIB, content_bytes=2 * GIB, dirty=guest(1, 1, 0, 0).dirty)
+    result = simulate(Scenario(guest=still, link=Link(bandwidth=GBIT)), Adaptive())
+    assert result.end is End.PRECOPY
+    assert result.total_seconds == pytest.approx(2 * GIB / GBIT, rel=0.01)
+    assert simulate(Scenario(guest=still, link=Link(bandwidth=0.0)), Precopy()).end is End.NEVER
+
+
+def test_kubevirt_by_its_clock() -> None:
+    result = simulate(measured_guest(FLAT_OUT), Kubevirt(completion_timeout_per_gib=40))
+    assert result.end is End.POSTCOPY
+    assert result.switched_at == pytest.approx(40 * 640 / 1024, rel=0.05)
