@@ -6,7 +6,10 @@ A `Predicate` says which are meant; `end` kills them, and those that they start 
 import asyncio
 import contextlib
 import os
+import re
 import signal
+import socket
+import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -19,11 +22,15 @@ __all__ = [
     "has_environment",
     "in_namespace",
     "lineage",
+    "listener_of",
+    "resident_bytes",
     "start_time",
     "wait_until_reaped",
 ]
 
 _END_SECONDS = 10.0
+_UCRED = struct.Struct("iII")  # unix(7): pid, uid, gid
+_MAPPING = re.compile(r"^Size: +(\d+) kB\n(?:.+\n)*?Rss: +(\d+) kB$", re.MULTILINE)
 
 Predicate = Callable[[int], bool]
 """Whether a process, given by its id, is meant. False for one that has gone in the meantime."""
@@ -40,6 +47,35 @@ def has_environment(name: str, value: str) -> Predicate:
             return False  # gone, or a zombie, which has no environment left
 
     return matches
+
+
+def listener_of(path: Path) -> int | None:
+    """Return the process that listens on a unix socket; None if that cannot be told."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.settimeout(1.0)
+            client.connect(str(path))
+            peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        except OSError:
+            return None
+    pid: int = _UCRED.unpack(peer)[0]
+    return pid or None
+
+
+def resident_bytes(pid: int, size_bytes: int) -> int | None:
+    """Return how much of a process's largest mapping of about that size is in memory.
+
+    Of a QEMU that is the guest's memory. None if there is no such mapping, or it may not be seen.
+    """
+    try:
+        text = Path(f"/proc/{pid}/smaps").read_text()
+    except OSError:
+        return None
+    found = None
+    for size, resident in _MAPPING.findall(text):
+        if abs(int(size) * 1024 - size_bytes) <= size_bytes // 100:
+            found = max(found or 0, int(resident) * 1024)
+    return found
 
 
 def in_namespace(kind: str, *paths: Path) -> Predicate:

@@ -8,13 +8,36 @@ import re
 
 from postcopy.errors import UsageError
 
-__all__ = ["format_bytes", "format_rate", "format_seconds", "parse_rate"]
+__all__ = ["format_bytes", "format_rate", "format_seconds", "parse_bytes", "parse_rate"]
 
 _BITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9}
 _BYTES = {"bps": 1, "kbps": 10**3, "mbps": 10**6, "gbps": 10**9}
 _RATE = re.compile(
     r"(?P<number>\d{1,9}(?:\.\d{1,9})?)\s*(?P<unit>[a-z]+)", re.ASCII | re.IGNORECASE
 )
+
+_SIZES = {
+    prefix + unit: base**power
+    for power, prefix in enumerate(("", "k", "m", "g", "t"))
+    for unit, base in (("b", 1000), ("ib", 1024))
+    if prefix or unit == "b"
+}
+_SIZE = re.compile(
+    r"(?P<number>\d{1,15}(?:\.\d{1,9})?)\s*(?P<unit>[a-z]+)", re.ASCII | re.IGNORECASE
+)
+
+
+def parse_bytes(text: str) -> int:
+    """Read a size and return bytes: ``64GiB`` counts in powers of 1024, ``64GB`` of 1000.
+
+    :raises UsageError: when the text is not a size above zero.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    factor = _SIZES.get(match["unit"].lower()) if match else None
+    size = int(float(match["number"]) * factor) if match and factor else 0
+    if size < 1:
+        raise UsageError(f"{text!r} is not a size", hint="write a number and a unit: 64GiB, 512MB")
+    return size
 
 
 def parse_rate(text: str) -> int:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import click
 
+from postcopy.forecast.refit import time_left
+from postcopy.migration.decision import History
 from postcopy.migration.event import Acted, Decided, Event, Noted, PhaseChanged, SampleTaken
 from postcopy.migration.phase import Phase
 from postcopy.migration.sample import Sample
@@ -16,7 +18,7 @@ from postcopy.units import format_bytes, format_rate, format_seconds
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Display", "LiveDisplay", "PlainDisplay", "Silent", "display_for", "time_left"]
+__all__ = ["Display", "LiveDisplay", "PlainDisplay", "Silent", "display_for"]
 
 # Drawing costs more than supervising: this keeps a terminal fluent and the processor free.
 _DRAW_SECONDS = 0.25
@@ -38,22 +40,38 @@ class Display(Protocol):
     def __call__(self, event: Event) -> None: ...
 
 
-def display_for(guest: str, destination: str, format_: str) -> Display:
-    """Choose: nothing for programs, a panel on a terminal, lines elsewhere."""
+def display_for(
+    guest: str,
+    destination: str,
+    format_: str,
+    *,
+    downtime_limit: float = 0.3,
+    may_switch: bool = True,
+) -> Display:
+    """Choose: nothing for programs, a panel on a terminal, lines elsewhere.
+
+    :param downtime_limit: and
+    :param may_switch: whether post-copy may end it: for the time that is left.
+    """
     if format_ != "table":
         return Silent()
-    return (LiveDisplay if sys.stderr.isatty() else PlainDisplay)(guest, destination)
+    left = _TimeLeft(downtime_limit, may_switch)
+    return (LiveDisplay if sys.stderr.isatty() else PlainDisplay)(guest, destination, left)
 
 
-def time_left(sample: Sample) -> float | None:
-    """Return the seconds until all that is known to be unsent has gone; None when nothing says.
+class _TimeLeft:
+    """The forecast's time until the end, refitted with each sample."""
 
-    In pre-copy this is the time to the end of the pass: what the guest dirties meanwhile comes on
-    top. In post-copy it is the time to the end.
-    """
-    if sample.bandwidth <= 0 or sample.phase not in (Phase.PRECOPY, Phase.POSTCOPY):
-        return None
-    return sample.remaining_bytes / sample.bandwidth
+    def __init__(self, downtime_limit: float = 0.3, may_switch: bool = True) -> None:
+        self._history = History(downtime_limit)
+        self._may_switch = may_switch
+
+    def add(self, sample: Sample) -> None:
+        self._history.add(sample)
+
+    def __str__(self) -> str:
+        seconds = time_left(self._history, may_switch=self._may_switch)
+        return f"{format_seconds(seconds)} to go" if seconds is not None else ""
 
 
 class Silent:
@@ -77,17 +95,19 @@ class Silent:
 class PlainDisplay(Silent):
     """A line for whatever changes, and one for progress every other second, on stderr."""
 
-    def __init__(self, guest: str, destination: str) -> None:
+    def __init__(self, guest: str, destination: str, left: _TimeLeft | None = None) -> None:
         self._title = f"{guest} -> {destination}"
+        self._left = left or _TimeLeft()
         self._started = time.monotonic()
         self._next_line = 0.0
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, SampleTaken):
+            self._left.add(event.sample)
             if time.monotonic() < self._next_line or event.sample.phase.terminal:
                 return
             self._next_line = time.monotonic() + _LINE_SECONDS
-            self._line(_progress(event.sample))
+            self._line(_progress(event.sample, str(self._left)))
         elif isinstance(event, Noted):
             self._line(f"note: {event.text}")
         else:
@@ -97,29 +117,27 @@ class PlainDisplay(Silent):
         click.echo(f"[{time.monotonic() - self._started:7.2f} s] {self._title}: {text}", err=True)
 
 
-def _progress(sample: Sample) -> str:
+def _progress(sample: Sample, left: str) -> str:
     if sample.phase is Phase.SETUP:
         return sample.status or str(sample.phase)
-    left = time_left(sample)
     parts = [
         str(sample.phase),
         f"pass {sample.pass_number}",
         f"{format_bytes(sample.remaining_bytes)} left",
         format_rate(sample.bandwidth),
     ]
-    if left is not None:
-        parts.append(f"{format_seconds(left)} to go")
-    return ", ".join(parts)
+    return ", ".join(filter(None, (*parts, left)))
 
 
 class LiveDisplay(Silent):
     """A panel that is redrawn a few times a second, on stderr."""
 
-    def __init__(self, guest: str, destination: str) -> None:
+    def __init__(self, guest: str, destination: str, left: _TimeLeft | None = None) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._title = f"{guest} -> {destination}"
+        self._left = left or _TimeLeft()
         self._sample: Sample | None = None
         self._decision = ""
         self._started = time.monotonic()
@@ -147,6 +165,7 @@ class LiveDisplay(Silent):
                 if self._sample is not None and ended:
                     # A migration that has ended may have no figures any more.
                     sample = replace(self._sample, phase=sample.phase)
+                self._left.add(sample)
                 self._sample = sample
             case Decided(text=text):
                 self._decision = text
@@ -170,7 +189,6 @@ class LiveDisplay(Silent):
         from rich.text import Text
 
         total = max(sample.total_bytes, 1)
-        left = time_left(sample)
         grid = Table.grid(padding=(0, 2))
         grid.add_row(
             Text(self._title, style="bold"),
@@ -184,7 +202,7 @@ class LiveDisplay(Silent):
             f"{format_bytes(sample.remaining_bytes)} left",
             f"pass {sample.pass_number}",
             f"{format_rate(sample.bandwidth)} sent, {format_rate(sample.dirty_rate)} dirtied",
-            f"{format_seconds(left)} to go" if left is not None else "",
+            str(self._left),
         )
         return _stacked(grid, self._decision)
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from postcopy.cli.display import display_for
+from postcopy.cli.forecasts import Forecasts
 from postcopy.cli.output import print_data, print_table
 from postcopy.errors import MigrationError
 from postcopy.migration.claim import claim, holder
@@ -50,9 +51,19 @@ async def watch(
     format_: str,
     request: Callable[[Supervisor], None] | None = None,
 ) -> Outcome:
-    """Drive or follow a migration to its end, shown as it goes."""
-    with display_for(run.guest, run.destination, format_) as display:
-        return await carry_out(
+    """Drive or follow a migration to its end, shown as it goes; then score its forecasts."""
+    display = display_for(
+        run.guest,
+        run.destination,
+        format_,
+        downtime_limit=downtime_limit,
+        may_switch=policy.uses_postcopy,
+    )
+    forecasts = Forecasts(journal, run, policy, downtime_limit, tell=display)
+    if not attach:
+        forecasts.adopt()
+    with display:
+        outcome = await carry_out(
             move,
             policy,
             journal,
@@ -60,9 +71,11 @@ async def watch(
             downtime_limit=downtime_limit,
             attach=attach,
             request=request,
-            observe=display,
+            observe=display if attach else forecasts.watching(display),
             complain=lambda error: click.echo(f"note: {error.message}", err=True),
         )
+    forecasts.rate(outcome)
+    return outcome
 
 
 def conclude(run: Run, outcome: Outcome, format_: str) -> None:

@@ -123,7 +123,9 @@ class Harm:
         bandwidth = link.at(at)
         if bandwidth <= 0:
             return math.inf
-        wait = self.request_seconds if self.preempt else self.queue_bytes / bandwidth
+        wait = self.queue_bytes / bandwidth
+        if self.preempt:
+            wait = min(wait, self.request_seconds)
         return link.round_trip + wait + page_bytes / bandwidth
 
     def freeze(self, latency: float, hot_missing: float, cold_missing: float) -> float:

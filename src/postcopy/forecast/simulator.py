@@ -24,10 +24,9 @@ _MOST_LOOKS = 5000
 # as a share of those gone by: a policy that only waits for its time-out is asked less often.
 _SAME_FROM, _SAME_SHARE = 20, 1 / 40
 _SAME = 1e-3
+_MOST_SECONDS = 3e7
 # Below this much over the limit, the next look finds it met: bandwidth never is that even.
 _NEAR_ENOUGH = 1.02
-# What is looked at between a pass's ends, unless a policy needs it finer.
-_SAMPLES_A_PASS = 8
 _SHORTEST_POLL_SECONDS = 0.1
 
 # QEMU's auto-converge: 'cpu-throttle-initial', '-increment' and 'max-cpu-throttle' in
@@ -83,24 +82,33 @@ def simulate(
     policy: Policy,
     *,
     poll_seconds: float | None = None,
-    most_seconds: float = math.inf,
+    samples_a_pass: int = 8,
+    most_seconds: float = _MOST_SECONDS,
 ) -> Result:
     """Move the guest.
 
-    :param poll_seconds: time between samples within a pass; a few in each pass if None. A policy
-        that polls by itself is only true to life if this is no longer than its own interval.
+    :param poll_seconds: time between samples within a pass. A policy that polls by itself is only
+        true to life if this is no longer than its own interval.
+    :param samples_a_pass: how many there are if `poll_seconds` is None, the pass's end included. A
+        policy without a clock needs no others.
     :param most_seconds: what has not ended by then never does.
     """
-    return _Run(scenario, policy, poll_seconds, most_seconds).run()
+    return _Run(scenario, policy, poll_seconds, samples_a_pass, most_seconds).run()
 
 
 class _Run:
     def __init__(
-        self, scenario: Scenario, policy: Policy, poll_seconds: float | None, most_seconds: float
+        self,
+        scenario: Scenario,
+        policy: Policy,
+        poll_seconds: float | None,
+        samples_a_pass: int,
+        most_seconds: float,
     ) -> None:
         guest = scenario.guest
         self.scenario, self.guest, self.link = scenario, guest, scenario.link
         self.policy, self.poll_seconds, self.most_seconds = policy, poll_seconds, most_seconds
+        self.samples_a_pass = samples_a_pass
         self.history = History(scenario.downtime_limit)
         self.sets = guest.dirty.sets
         self.now = _SETUP_SECONDS
@@ -166,7 +174,9 @@ class _Run:
 
     def _poll(self, begin: float, end: float, to_send: float) -> Result | None:
         """Show the policy what is seen in the middle of a pass."""
-        step = self.poll_seconds or max(_SHORTEST_POLL_SECONDS, (end - begin) / _SAMPLES_A_PASS)
+        step = self.poll_seconds
+        if step is None:
+            step = max(_SHORTEST_POLL_SECONDS, (end - begin) / self.samples_a_pass)
         sent, disk = self.sent, self.disk
         for i in range(1, math.ceil((end - begin) / step)):
             self.now = begin + i * step

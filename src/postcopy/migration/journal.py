@@ -20,7 +20,7 @@ from postcopy.migration.outcome import Outcome
 from postcopy.migration.phase import Phase
 from postcopy.migration.sample import Sample
 
-__all__ = ["Journal", "Run"]
+__all__ = ["Foreseen", "Journal", "Run"]
 
 # The format's versions: what each of them changed. A journal of an older one is brought up to date.
 _VERSIONS = (
@@ -63,6 +63,17 @@ CREATE INDEX event_by_run ON event (run);
     """
 ALTER TABLE sample ADD COLUMN disk_total_bytes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sample ADD COLUMN disk_remaining_bytes INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE forecast (
+    id INTEGER PRIMARY KEY,
+    run INTEGER REFERENCES run (id),
+    guest TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    at REAL NOT NULL,
+    data TEXT NOT NULL,
+    score TEXT
+);
+CREATE INDEX forecast_by_run ON forecast (run);
+CREATE INDEX forecast_by_guest ON forecast (guest, at);
 """,
 )
 
@@ -86,6 +97,23 @@ class Run:
         """Return the run as plain values, for JSON."""
         outcome = self.outcome.to_dict() if self.outcome else None
         return {**asdict(self), "driver": dict(self.driver), "outcome": outcome}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """A forecast on record; what is in it is the business of whoever made it.
+
+    :param run: the run that it is of; None while the guest has not been moved.
+    :param score: how good it was, once that is known.
+    """
+
+    id: int
+    run: int | None
+    guest: str
+    destination: str
+    at: float
+    data: Mapping[str, Any]
+    score: Mapping[str, Any] | None
 
 
 class Journal:
@@ -198,6 +226,50 @@ class Journal:
             ).fetchall()
         return [(row["at"], row["kind"], row["text"]) for row in rows]
 
+    def foresee(
+        self,
+        *,
+        guest: str,
+        destination: str,
+        at: float,
+        data: Mapping[str, Any],
+        run_id: int | None = None,
+    ) -> int:
+        """Record a forecast, of a run or of one that may come, and return its number."""
+        with self._explain("write"):
+            cursor = self._db.execute(
+                "INSERT INTO forecast (run, guest, destination, at, data) VALUES (?, ?, ?, ?, ?)",
+                (run_id, guest, destination, at, json.dumps(dict(data))),
+            )
+        number = cursor.lastrowid
+        assert number is not None
+        return number
+
+    def rate(self, forecast_id: int, score: Mapping[str, Any]) -> None:
+        """Record how good a forecast was."""
+        with self._explain("write"):
+            self._db.execute(
+                "UPDATE forecast SET score = ? WHERE id = ?", (json.dumps(dict(score)), forecast_id)
+            )
+
+    def forecasts(self, run_id: int) -> list[Foreseen]:
+        """Return the forecasts of a run, oldest first."""
+        with self._explain("read"):
+            rows = self._db.execute(
+                "SELECT * FROM forecast WHERE run = ? ORDER BY id", (run_id,)
+            ).fetchall()
+        return [_foreseen(row) for row in rows]
+
+    def foreseen(self, guest: str, since: float) -> list[Foreseen]:
+        """Return the forecasts for a guest that belong to no run yet, newest first."""
+        with self._explain("read"):
+            rows = self._db.execute(
+                "SELECT * FROM forecast WHERE run IS NULL AND guest = ? AND at >= ?"
+                " ORDER BY id DESC",
+                (guest, since),
+            ).fetchall()
+        return [_foreseen(row) for row in rows]
+
     def _migrate(self) -> None:
         # BEGIN IMMEDIATE: two processes that open a new journal at once must not both create it.
         self._db.execute("BEGIN IMMEDIATE")
@@ -255,3 +327,10 @@ def _sample(row: sqlite3.Row) -> Sample:
     del fields["run"]
     fields["phase"] = Phase(fields["phase"])
     return Sample(**fields)
+
+
+def _foreseen(row: sqlite3.Row) -> Foreseen:
+    fields = dict(row)
+    fields["data"] = json.loads(fields["data"])
+    fields["score"] = json.loads(fields["score"]) if fields["score"] else None
+    return Foreseen(**fields)

@@ -1,6 +1,6 @@
 import pytest
 
-from postcopy.cli.display import LiveDisplay, PlainDisplay, Silent, display_for, time_left
+from postcopy.cli.display import LiveDisplay, PlainDisplay, Silent, display_for
 from postcopy.migration import Action, Phase, Sample
 from postcopy.migration.event import Acted, Decided, Noted, PhaseChanged, SampleTaken
 
@@ -57,13 +57,3 @@ def test_the_copying_of_disks_is_shown(capsys: pytest.CaptureFixture[str]) -> No
 def test_programs_get_silence() -> None:
     assert isinstance(display_for("g", "d", "json"), Silent)
     assert isinstance(display_for("g", "d", "table"), PlainDisplay)
-
-
-@pytest.mark.parametrize(
-    ("phase", "bandwidth", "left"),
-    [(Phase.PRECOPY, 118e6, 1.0), (Phase.POSTCOPY, 59e6, 2.0), (Phase.PRECOPY, 0.0, None),
-     (Phase.COMPLETED, 118e6, None)],
-)  # fmt: skip
-def test_time_left(phase: Phase, bandwidth: float, left: float | None) -> None:
-    sample = Sample(at=0, phase=phase, remaining_bytes=118_000_000, bandwidth=bandwidth)
-    assert time_left(sample) == left

@@ -1,0 +1,51 @@
+"""The ways to move a guest that are compared with each other."""
+
+from dataclasses import dataclass
+
+from postcopy.forecast.inputs import Inputs
+from postcopy.forecast.outlook import Method
+from postcopy.policy import Adaptive, AfterFirstPass, Immediate, Precopy
+
+__all__ = ["Offers", "methods_for"]
+
+# A link that is faster than this part of what one connection carries may want several.
+_WORTH_SEVERAL = 0.5
+# A deadline may fall into the middle of a pass.
+_LOOKS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offers:
+    """What both hypervisors can do.
+
+    :param postcopy: whether the guest may go over to post-copy.
+    :param preempt: whether requested pages may have a connection of their own.
+    :param preempt_optional: whether that can be chosen.
+    :param multifd: whether pre-copy may use several connections.
+    """
+
+    postcopy: bool = True
+    preempt: bool = True
+    preempt_optional: bool = True
+    multifd: bool = True
+
+
+def methods_for(inputs: Inputs, adaptive: Adaptive, offers: Offers) -> list[Method]:
+    """Return what can be chosen from, the adaptive policy first."""
+    found = []
+    if offers.postcopy:
+        looks = _LOOKS if adaptive.deadline is not None else 1
+        found += [
+            Method("adaptive", adaptive, preempt=offers.preempt, samples_a_pass=looks),
+            Method("after-first-pass", AfterFirstPass(), preempt=offers.preempt),
+            Method("immediate", Immediate(), preempt=offers.preempt),
+        ]
+        if offers.preempt and offers.preempt_optional:
+            found.append(
+                Method("adaptive without preempt", adaptive, preempt=False, samples_a_pass=looks)
+            )
+    found.append(Method("precopy", Precopy()))
+    found.append(Method("precopy with auto-converge", Precopy(), auto_converge=True))
+    if offers.multifd and inputs.bandwidth.value > _WORTH_SEVERAL * inputs.stream_bandwidth.value:
+        found.append(Method("precopy with multifd", Precopy(), multifd=True))
+    return found
