@@ -1,7 +1,7 @@
 # What a developer can do here. Everything runs from .venv, which the first target makes.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit check format lock lab-down prove-bare clean
+.PHONY: help setup demo test test-unit check checks-page format lock lab-down prove-bare clean
 
 BIN := .venv/bin
 ARGS ?=
@@ -36,6 +36,11 @@ format: ## let ruff mend what it can
 	@scripts/setup.sh --check
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+checks-page: ## write docs/checks.md anew after a change of the checks
+	@scripts/setup.sh --check
+	@$(BIN)/python -m postcopy.doctor.page >docs/checks.md.new
+	@mv docs/checks.md.new docs/checks.md
 
 lock: ## write uv.lock anew after a change of the dependencies
 	@scripts/setup.sh --check

@@ -117,6 +117,7 @@ class KernelFacts:
     :ivar proof_as_qemu: the same as the user that QEMU runs as.
     :ivar memory: ``/proc/meminfo``, in bytes where it counts kB.
     :ivar hugepages: (reserved, free) by size in bytes.
+    :ivar tcp_buffer_bytes: the most that a connection may have on its way.
     :ivar memory_pressure_percent: of the last minute, while something waited for memory.
     """
 
@@ -160,7 +161,11 @@ class KernelFacts:
         value = evidence.value
         cpu = _mapping(value("cpu"))
         flags = _text(cpu.get("flags")) or _text(cpu.get("Features"))
-        words = _numbers(evidence.text("/proc/sys/net/ipv4/tcp_rmem"))
+        buffers = [
+            words[2]
+            for name in ("tcp_rmem", "tcp_wmem")
+            if len(words := _numbers(evidence.text(f"/proc/sys/net/ipv4/{name}"))) == 3
+        ]
         return cls(
             distribution=_os_name(evidence.text("/etc/os-release")),
             release=evidence.text("/proc/sys/kernel/osrelease"),
@@ -182,7 +187,7 @@ class KernelFacts:
             nodes=max(1, sum(1 for _ in evidence.files("/sys/devices/system/node/node"))),
             overcommit=_number(evidence.text("/proc/sys/vm/overcommit_memory")),
             tcp_retries2=_number(evidence.text("/proc/sys/net/ipv4/tcp_retries2")),
-            tcp_buffer_bytes=words[2] if len(words) == 3 else None,
+            tcp_buffer_bytes=min(buffers, default=None),
             cpu_vendor=_text(cpu.get("vendor_id")),
             cpu_model=_text(cpu.get("model name")),
             cpu_flags=frozenset(flags.split()),

@@ -53,9 +53,13 @@ class Qmp:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        self.greeting: dict[str, Any] = self._read()
         self.events: list[dict[str, Any]] = []
-        self("qmp_capabilities")
+        try:
+            self.greeting: dict[str, Any] = self._read()
+            self("qmp_capabilities")
+        except BaseException:
+            self.quit()
+            raise
 
     def __call__(self, command: str, **arguments: Any) -> Any:
         """Run a command and return its value.
@@ -80,7 +84,7 @@ class Qmp:
     def quit(self) -> None:
         """End it, whatever it does."""
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -89,7 +93,9 @@ class Qmp:
         if not line:
             said = self._process.stderr.read().decode(errors="replace").strip()
             raise QmpError(said[-500:] or "it ended without a word")
-        answer: dict[str, Any] = json.loads(line)
+        answer = json.loads(line)
+        if not isinstance(answer, dict):
+            raise QmpError(f"it says {line[:80]!r}")
         return answer
 
 

@@ -30,15 +30,16 @@ def retries(host: HostSubject) -> Result:
 @CHECKS.host(
     "kernel.network.buffers",
     title="TCP can fill a fast link",
-    why="A connection sends no more in a round trip than the receiver's buffer holds, so a small"
-    " one bounds the migration's bandwidth.",
-    remedy="sysctl -w net.ipv4.tcp_rmem='4096 131072 33554432'",
+    why="A connection sends no more in a round trip than its buffers hold, so small ones bound the"
+    " migration's bandwidth.",
+    remedy="sysctl -w net.ipv4.tcp_rmem='4096 131072 33554432' net.ipv4.tcp_wmem='4096 16384"
+    " 33554432'",
 )
 def buffers(host: HostSubject) -> Result:
     facts = host.facts.of(KernelFacts)
     if facts.tcp_buffer_bytes is None:
-        return skipped("net.ipv4.tcp_rmem is not known")
-    saw = f"a receiver's buffer may have {format_bytes(facts.tcp_buffer_bytes)}"
+        return skipped("net.ipv4.tcp_rmem and tcp_wmem are not known")
+    saw = f"{format_bytes(facts.tcp_buffer_bytes)} of a connection may be on their way"
     needed = _BUSY_BYTES_PER_SECOND * _ROUND_TRIP_SECONDS
     return warned(saw) if facts.tcp_buffer_bytes < needed else passed(saw)
 

@@ -1,6 +1,8 @@
 """What this QEMU can do in a migration, asked of it and tried on it."""
 
-from postcopy.qemu.checks.catalogue import CHECKS, asked
+from postcopy.kernel.facts import KernelFacts
+from postcopy.qemu.checks.catalogue import CHECKS, OPENS_DEVICE, asked
+from postcopy.qemu.facts import QemuFacts
 from postcopy.readiness import HostSubject, Result, failed, passed, skipped, warned
 
 
@@ -19,8 +21,22 @@ def accepted(host: HostSubject) -> Result:
     if error is None:
         return failed(f"QEMU {facts.version_text} was not asked")
     if error:
+        if cause := _cause(host, facts):
+            return skipped(f"it is not ({error}): see {cause}")
         return failed(f"QEMU {facts.version_text} as {facts.account} says: {error}")
     return passed(f"QEMU {facts.version_text} as {facts.account} accepted postcopy-ram")
+
+
+def _cause(host: HostSubject, facts: QemuFacts) -> str:
+    """Return the check that says why post-copy is not accepted; empty where none of them does."""
+    kernel = host.facts.find(KernelFacts)
+    proof = kernel.proof_as_qemu if kernel else None
+    if proof is None or proof.error:
+        return ""
+    if not proof.permitted:
+        return "kernel.userfaultfd.permitted"
+    old = facts.version is not None and facts.version < OPENS_DEVICE
+    return "qemu.version.device" if old and proof.syscall else ""
 
 
 @CHECKS.host(

@@ -3,9 +3,12 @@
 from postcopy.qemu.facts import QemuFacts
 from postcopy.readiness import Catalogue, HostSubject, MissingFacts
 
-__all__ = ["CHECKS", "asked"]
+__all__ = ["CHECKS", "OPENS_DEVICE", "asked"]
 
 CHECKS = Catalogue()
+
+OPENS_DEVICE = (8, 0, 0)
+"""The first version that has userfaultfd from /dev/userfaultfd too."""
 
 
 def asked(host: HostSubject) -> QemuFacts:

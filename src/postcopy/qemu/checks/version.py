@@ -2,11 +2,9 @@
 
 from postcopy import known_issues
 from postcopy.kernel.facts import KernelFacts
-from postcopy.qemu.checks.catalogue import CHECKS, asked
+from postcopy.qemu.checks.catalogue import CHECKS, OPENS_DEVICE, asked
 from postcopy.qemu.facts import QemuFacts
 from postcopy.readiness import HostSubject, Result, failed, passed, skipped, warned
-
-_OPENS_DEVICE = (8, 0, 0)
 
 
 @CHECKS.host(
@@ -83,7 +81,7 @@ def device(host: HostSubject) -> Result:
         return skipped("neither the device nor the system call is permitted")
     if not proof.syscall:
         return passed("the system call is permitted too")
-    if facts.version < _OPENS_DEVICE:
+    if facts.version < OPENS_DEVICE:
         return failed(f"QEMU {facts.version_text} does not know the device, the only way permitted")
     return passed(f"QEMU {facts.version_text} opens the device")
 

@@ -1,0 +1,91 @@
+"""Work in child processes: whatever becomes of them, there is an answer."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from postcopy.probe.account import Account, qemu_account
+from postcopy.probe.child import call, call_all
+
+
+def hang() -> NoReturn:
+    while True:
+        time.sleep(60)
+
+
+def crash() -> dict[str, object]:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return {}
+
+
+def stumble() -> dict[str, object]:
+    raise ZeroDivisionError("by nothing")
+
+
+def test_what_the_child_found_comes_back_whole() -> None:
+    large = {"text": "x" * 1_000_000}
+    assert call(lambda: large) == large
+
+
+def test_a_child_that_hangs_crashes_or_stumbles_is_told_of() -> None:
+    assert call(hang, seconds=0.05) == {"error": "timed out"}
+    assert call(crash) == {"error": "was ended by signal 11"}
+    assert call(stumble) == {"error": "ZeroDivisionError: by nothing"}
+
+
+def test_what_a_child_started_ends_with_it(tmp_path: Path) -> None:
+    def leave() -> dict[str, object]:
+        return {"pid": os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "600")}
+
+    pid = call(leave)["pid"]
+    for _ in range(1000):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return
+        except FileNotFoundError:
+            return
+        os.sched_yield()
+    pytest.fail("it lives")
+
+
+def test_several_run_side_by_side() -> None:
+    told = call_all({"a": lambda: {"n": 1}, "b": stumble})
+    assert told == {"a": {"n": 1}, "b": {"error": "ZeroDivisionError: by nothing"}}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_the_child_is_whom_it_should_be() -> None:
+    told = call(
+        lambda: {"uid": os.getuid(), "gid": os.getgid(), "root": 0 in os.getgroups()},
+        Account("nobody", 65534, 65534, "a test"),
+    )
+    assert told == {"uid": 65534, "gid": 65534, "root": False}
+
+
+@pytest.mark.parametrize(
+    ("conf", "uid"),
+    [
+        ('user = "nobody"\n', 65534),
+        ('#user = "nobody"\nuser = "+0"   # as before\n', 0),
+        ('user = "root"\nuser="65534"\n', 65534),
+        ('  user="root"\ngroup = "root"\n', 0),
+    ],
+)
+def test_qemus_user_is_read_from_libvirts_configuration(
+    conf: str, uid: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "qemu.conf"
+    path.write_text(conf)
+    account = qemu_account(str(path))
+    assert (account.uid, account.source) == (uid, str(path))
+
+
+@pytest.mark.parametrize("conf", ['user = "no-such-user"\n', "user = \n", "\x00\xff", ""])
+def test_a_configuration_that_names_nobody_leaves_the_default(conf: str, tmp_path: Path) -> None:
+    path = tmp_path / "qemu.conf"
+    path.write_text(conf)
+    assert qemu_account(str(path)).source != str(path)
