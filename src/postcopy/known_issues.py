@@ -51,12 +51,36 @@ class KnownIssue:
 _NAMES = {"qemu": "QEMU", "libvirt": "libvirt"}
 
 KNOWN_ISSUES = (
+    # Seen on 7.2, 4 of 4. Refused by QEMU itself from 8.1 ("migration: Disable postcopy + multifd
+    # migration"), also when libvirt 9.0 asks for it.
+    KnownIssue(
+        id="multifd-postcopy-loss",
+        component="qemu",
+        lifted=(8, 1, 0),
+        what="parallel connections (multifd) together with post-copy lose the guest on both sides,"
+        " while success is reported",
+    ),
     KnownIssue(
         id="multifd-postcopy",
         component="qemu",
+        since=(8, 1, 0),
         lifted=(10, 1, 0),
-        what="parallel connections (multifd) together with post-copy lose the guest on both sides,"
-        " while success is reported",
+        what="parallel connections (multifd) exclude post-copy",
+    ),
+    KnownIssue(
+        id="parallel-postcopy-unchecked",
+        component="libvirt",
+        what="parallel connections together with post-copy are handed to QEMU unchecked, so that"
+        " what comes of them is for QEMU's version to say",
+    ),
+    # "migration: Postpone postcopy preempt channel to be after main", in 8.0.
+    KnownIssue(
+        id="preempt-channel-order",
+        component="qemu",
+        since=(7, 1, 0),
+        lifted=(8, 0, 0),
+        what="with postcopy-preempt the second connection may arrive before the first, and the"
+        " migration then makes no progress, not even in pre-copy",
     ),
     KnownIssue(
         id="tcg-memory-corruption",
@@ -86,6 +110,12 @@ KNOWN_ISSUES = (
         component="qemu",
         lifted=(10, 2, 0),
         what="device state that fails to load after the switch leaves the guest paused for good",
+    ),
+    KnownIssue(
+        id="no-resume",
+        component="libvirt",
+        lifted=(8, 5, 0),
+        what="an interrupted post-copy cannot be resumed (VIR_MIGRATE_POSTCOPY_RESUME)",
     ),
     KnownIssue(
         id="resume-crash",

@@ -126,13 +126,17 @@ def _check_disks(facts: DomainFacts, options: LibvirtOptions) -> None:
 
 
 def _check_versions(qemu: list[Version], options: LibvirtOptions) -> None:
-    known = known_issues.issue("multifd-postcopy")
-    if options.parallel and options.postcopy and any(map(known.affects, qemu)):
-        oldest = ".".join(map(str, min(qemu)))
-        raise RefusedError(
-            f"--parallel with post-copy on QEMU {oldest}: {known.what}",
-            hint=f"leave --parallel out, or use --policy precopy; {known.remedy}",
-        )
+    if not (options.parallel and options.postcopy):
+        return
+    oldest = min(qemu)
+    for name in ("multifd-postcopy-loss", "multifd-postcopy"):
+        known = known_issues.issue(name)
+        if known.affects(oldest):
+            raise RefusedError(
+                f"--parallel with post-copy on QEMU {'.'.join(map(str, oldest))}: {known.what}",
+                hint="leave --parallel out, or use --policy precopy;"
+                f" {known_issues.issue('multifd-postcopy').remedy}",
+            )
 
 
 def _disks(tree: ET.Element) -> tuple[str, ...]:

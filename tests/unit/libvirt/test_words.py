@@ -222,11 +222,19 @@ def test_a_record_keeps_no_definition() -> None:
 @pytest.mark.parametrize(
     ("name", "version", "accelerator", "affected"),
     [
+        ("multifd-postcopy-loss", (7, 2, 22), "kvm", True),
+        ("multifd-postcopy-loss", (8, 1, 0), "kvm", False),
         ("multifd-postcopy", (10, 0, 13), "kvm", True),
         ("multifd-postcopy", (10, 1, 0), "kvm", False),
         ("tcg-memory-corruption", (8, 2, 0), "tcg", True),
         ("tcg-memory-corruption", (8, 2, 0), "kvm", False),
         ("tcg-memory-corruption", (9, 0, 0), "tcg", False),
+        ("preempt-channel-order", (7, 0, 0), None, False),
+        ("preempt-channel-order", (7, 2, 22), None, True),
+        ("preempt-channel-order", (8, 0, 0), None, False),
+        ("parallel-postcopy-unchecked", (12, 8, 0), None, True),
+        ("no-resume", (8, 4, 0), None, True),
+        ("no-resume", (9, 0, 0), None, False),
         ("resume-crash", (11, 1, 0), None, False),
         ("resume-crash", (11, 3, 0), None, True),
         ("resume-crash", (11, 4, 0), None, False),
@@ -242,6 +250,26 @@ def test_known_issues_have_a_beginning_and_an_end(
 def test_one_old_side_is_enough() -> None:
     found = known_issues.find("qemu", [(11, 1, 0), (10, 0, 0)])
     assert [known.id for known in found] == ["multifd-postcopy", "device-state-loss"]
+
+
+@pytest.mark.parametrize(
+    ("versions", "said"),
+    [
+        ([(7, 2, 0), (10, 1, 0)], "lose the guest on both sides"),
+        ([(11, 1, 0), (10, 0, 13)], "exclude post-copy"),
+    ],
+)
+def test_parallel_is_refused_for_what_the_older_qemu_does(
+    versions: list[known_issues.Version], said: str
+) -> None:
+    with pytest.raises(RefusedError, match=said) as caught:
+        _check_versions(versions, LibvirtOptions(parallel=True))
+    assert "QEMU 10.1.0" in caught.value.hint
+
+
+def test_no_entry_of_the_table_is_there_twice() -> None:
+    ids = [known.id for known in known_issues.KNOWN_ISSUES]
+    assert len(ids) == len(set(ids))
 
 
 def facts(**more: Any) -> DomainFacts:
