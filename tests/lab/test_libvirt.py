@@ -1,13 +1,17 @@
 """Real domains between two real libvirt hosts, through the command."""
 
 import asyncio
+import datetime
+import json
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from postcopy.lab import libvirtd
+from postcopy import pki
+from postcopy.lab import credentials, libvirtd
 from postcopy.lab.lab import Lab
 from postcopy.migration import Phase
 
@@ -50,7 +54,8 @@ class Pair:
 
     def migrate(self, *more: str, scheme: str = "tcp") -> tuple[str, ...]:
         source, destination = self.uris["alpha"]["unix"], self.uris["beta"][scheme]
-        peer = ("--peer-uri", self.uris["beta"]["peer"]) if scheme == "tcp" else ()
+        peers = {"tcp": "peer", "tls": "peer_tls", "ssh": "peer_ssh"}
+        peer = ("--peer-uri", self.uris["beta"][peers[scheme]]) if scheme in peers else ()
         return ("migrate", GUEST, destination, "--from", source, *peer, *more)
 
     def assert_whole(self, host: str) -> None:
@@ -115,12 +120,40 @@ def test_a_migration_back_by_virsh_works(busy: Pair) -> None:
     busy.assert_whole("alpha")
 
 
-@pytest.mark.parametrize("scheme", ["unix", "tcp"])
+@pytest.mark.parametrize("scheme", ["unix", "tcp", "tls", "ssh"])
 def test_hosts_are_reached_by_every_kind_of_uri(busy: Pair, scheme: str) -> None:
     source, destination = busy.uris["alpha"][scheme], busy.uris["beta"][scheme]
     plan = data("migrate", GUEST, destination, "--from", source, "--dry-run")
     assert plan["source"] == source
     assert busy.state("alpha") == "running"
+
+
+@pytest.mark.parametrize(("scheme", "more"), [("tls", ("--tls",)), ("ssh", ())])
+def test_a_host_sends_a_guest_to_its_peer_by_tls_and_by_ssh(
+    busy: Pair, scheme: str, more: tuple[str, ...]
+) -> None:
+    """Peer-to-peer: the connection between the daemons is the source's own."""
+    migration = busy.migrate("--policy", "after-first-pass", *more, scheme=scheme)
+    outcome = postcopy(*migration, "-f", "json")
+    assert "direct, not peer-to-peer" not in outcome.stderr
+    assert json.loads(outcome.stdout)["switched_at"] is not None
+    busy.assert_whole("beta")
+
+
+def test_strangers_are_not_let_in(pair: Pair, tmp_path: Path) -> None:
+    address = pair.lab.host("alpha").control_address
+    other = pki.Authority.create("another lab", datetime.datetime.now(datetime.UTC))
+    issued = other.issue("somebody", datetime.datetime.now(datetime.UTC))
+    pki.install(issued, tmp_path, pki.CLIENT_FILES)
+    # Believe the server, so that it is the server that has to refuse.
+    ours = credentials.keys_directory(pair.lab.host("alpha")) / "cacert.pem"
+    (tmp_path / "cacert.pem").write_bytes(ours.read_bytes())
+    for uri in (
+        f"qemu+tls://{address}/system?pkipath={tmp_path}",
+        f"qemu+ssh://root@{address}/system?no_tty=1",
+    ):
+        said = postcopy("migrate", GUEST, pair.uris["beta"]["unix"], "--from", uri, code=69)
+        assert "cannot connect" in said.stderr
 
 
 def test_a_destination_that_the_source_cannot_reach_is_moved_to_directly(busy: Pair) -> None:
@@ -148,7 +181,7 @@ def test_cancel_in_precopy_and_refused_in_postcopy(busy: Pair) -> None:
 @pytest.mark.parametrize(
     ("more", "code", "said"),
     [
-        (("--parallel",), 65, "lose the guest on both sides"),
+        (("--parallel",), 65, "exclude post-copy"),
         (("--tunnelled",), 65, "tunnelled"),
         (("--compressed",), 65, "xbzrle"),
     ],
