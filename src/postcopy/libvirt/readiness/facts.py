@@ -84,7 +84,6 @@ class LibvirtFacts:
     :ivar huge_pages_free: how many, by their size in bytes.
     :ivar huge_page_bytes: the default size.
     :ivar sockets: which of libvirt's helpers there is a socket of.
-    :ivar migration_directory: where QEMU's certificates for migration are.
     """
 
     installed: bool
@@ -189,18 +188,28 @@ class LibvirtFacts:
         return self.version is not None and self.version >= _GRANTS_USERFAULTFD
 
     @property
+    def device_open(self) -> bool:
+        """Whether QEMU's user may open ``/dev/userfaultfd`` where it sees it."""
+        return self.account.uid == 0 or bool((self.device_mode or 0) & 0o066)
+
+    @property
+    def could_grant_userfaultfd(self) -> bool:
+        """Whether this libvirt opens ``/dev/userfaultfd`` to its QEMUs, if that is on its list."""
+        new = self.version is not None and self.version >= _GRANTS_USERFAULTFD
+        return new and self.device_mode is not None and self.mount_namespace
+
+    @property
     def grants_userfaultfd(self) -> bool:
         """Whether libvirt itself opens ``/dev/userfaultfd`` to the QEMUs that it starts.
 
         What the kernel permits to QEMU's user elsewhere does not matter then.
         """
-        return (
-            self.version is not None
-            and self.version >= _GRANTS_USERFAULTFD
-            and self.device_mode is not None
-            and self.device_listed
-            and self.mount_namespace
-        )
+        return self.could_grant_userfaultfd and self.device_listed
+
+    @property
+    def refused(self) -> bool:
+        """Whether the daemon runs and does not let the probe's user ask."""
+        return bool(re.search("authenticat|polkit|ermission denied|ccess denied", self.error))
 
     @property
     def migration_ports(self) -> tuple[int, int]:

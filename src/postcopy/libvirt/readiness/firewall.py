@@ -160,22 +160,30 @@ def _nft_rule(rule: Mapping[str, Any]) -> Rule | None:
 
 def _nft_match(said: Mapping[str, Any]) -> bool | tuple[tuple[int, int], ...] | None:
     """Return whether a match holds; the ports that it holds for; None where that is unknown."""
-    left, right, op = said.get("left"), said.get("right"), said.get("op", "==")
-    words = json.dumps(left)
+    right, op = said.get("right"), said.get("op", "==")
     plain = op in ("==", "in")
-    if '"payload"' in words and '"dport"' in words:
-        protocol = left["payload"].get("protocol") if isinstance(left, dict) else ""
-        if protocol not in ("tcp", "th"):
+    kind, key = _looks_at(said.get("left"))
+    if key == "dport":
+        if kind not in ("tcp", "th"):
             return False
         ranges = _ports(right)
         return ranges if plain else _outside(ranges)
-    if '"ct"' in words and '"state"' in words and plain:
+    if kind == "ct" and key == "state" and plain:
         return "new" in json.dumps(right)
-    if '"iifname"' in words or '"iif"' in words:
+    if key in ("iifname", "iif"):
         return False if right == "lo" and plain else None
-    if '"l4proto"' in words or '"nexthdr"' in words or '"protocol"' in words:
+    if key in ("l4proto", "nexthdr", "protocol"):
         return ("tcp" in json.dumps(right) or right == 6) is plain
     return None
+
+
+def _looks_at(left: Any) -> tuple[str, str]:
+    """Return what a match looks at: where, and what there."""
+    for kind, said in left.items() if isinstance(left, dict) else ():
+        if isinstance(said, dict):
+            field = str(said.get("field") or said.get("key") or "")
+            return str(said.get("protocol", kind)), field
+    return "", ""
 
 
 def _ports(right: Any) -> tuple[tuple[int, int], ...]:
@@ -223,7 +231,7 @@ def _iptables_rule(line: str) -> tuple[str, Rule] | None:
     ports: tuple[tuple[int, int], ...] | None = None
     certain = "!" not in words
     chain, action, target = words[1] if len(words) > 1 else "", "", ""
-    pairs = dict(zip(words[2:], [*words[3:], ""], strict=True))
+    pairs = dict(zip(words[2:], [*words[3:], ""], strict=False))
     for word, value in pairs.items():
         if word in ("--dport", "--dports", "--destination-port"):
             ports = tuple(_iptables_range(part) for part in value.split(","))

@@ -26,6 +26,8 @@ def running(host: HostSubject) -> Result:
     facts = host.facts.of(LibvirtFacts)
     if not facts.installed:
         return failed("libvirt is not installed", "apt install libvirt-daemon-system")
+    if facts.refused:
+        return skipped(f"this user may not ask it: {facts.error}")
     if facts.error:
         return failed(f"virsh -c qemu:///system version: {facts.error}")
     return passed(f"libvirt {version_text(facts.version)} answers")
@@ -201,35 +203,29 @@ def user(host: HostSubject) -> Result:
 
 @CHECKS.host(
     "libvirt.qemu.userfaultfd",
-    title="a QEMU that libvirt starts may use userfaultfd",
-    why="Without it the destination says that post-copy is not supported, and nothing else.",
+    title="libvirt leaves QEMU the way to userfaultfd that it needs",
+    why="Each QEMU sees only the devices on libvirt's list; without /dev/userfaultfd on it, or the"
+    " system call for everybody, post-copy is not supported.",
     remedy="add /dev/userfaultfd to cgroup_device_acl in qemu.conf, or:"
     " sysctl vm.unprivileged_userfaultfd=1",
     fix="libvirt.qemu.devices",
-    since="Linux 5.11 closed it to other users than root; libvirt 10.1.0 opens /dev/userfaultfd",
+    since="libvirt 10.1.0 has it on its list, and opens it to each QEMU",
 )
 def userfaultfd(host: HostSubject) -> Result:
     facts = answering(host)
-    if facts.account.uid == 0:
-        return passed("QEMU runs as root")
     if facts.unprivileged_userfaultfd in (None, 1):
-        return passed("the kernel lets every user have it (vm.unprivileged_userfaultfd)")
+        return passed("every user may make the system call: the device is not needed")
+    if facts.account.uid == 0 and not facts.capabilities_cleared:
+        return passed("QEMU keeps root's capabilities: the device is not needed")
+    if facts.device_mode is None:
+        return skipped(f"there is no {USERFAULTFD} to let through")
+    if facts.confined and not facts.device_listed:
+        if not facts.could_grant_userfaultfd and not facts.device_open:
+            return skipped(f"{USERFAULTFD} is closed to QEMU's user: kernel.userfaultfd.permitted")
+        return failed(f"vm.unprivileged_userfaultfd is 0, and QEMU is not given {USERFAULTFD}")
     if facts.grants_userfaultfd:
         return passed(f"libvirt opens {USERFAULTFD} to each QEMU")
-    who = f"QEMU runs as {facts.account.user}, vm.unprivileged_userfaultfd is 0"
-    if facts.device_mode is None:
-        return failed(f"{who}, and there is no {USERFAULTFD}", _SYSCTL)
-    confined = facts.mount_namespace or "devices" in (
-        facts.qemu.words("cgroup_controllers") or ("devices",)
-    )
-    if confined and not facts.device_listed:
-        return failed(f"{who}, and its device list lacks {USERFAULTFD}")
-    if not facts.device_mode & 0o066:
-        return failed(f"{who}, and {USERFAULTFD} is closed to it", _SYSCTL)
-    return passed(f"{USERFAULTFD} has mode {facts.device_mode:04o} and is in its device list")
-
-
-_SYSCTL = "sysctl vm.unprivileged_userfaultfd=1, or open /dev/userfaultfd to that user by udev"
+    return passed(f"QEMU sees {USERFAULTFD}, with mode {facts.device_mode:04o}")
 
 
 @CHECKS.host(

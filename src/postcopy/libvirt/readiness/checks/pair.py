@@ -97,7 +97,6 @@ def cpu(pair: PairSubject) -> Result:
     title="the source resolves the destination's name, and not to itself",
     why="The destination tells the source its name; a source that cannot resolve it gives up.",
     remedy="add it to DNS or to /etc/hosts on the source, or set migration_host on the destination",
-    fix="libvirt.pair.names",
     proof="path",
 )
 def resolution(pair: PairSubject) -> Result:
