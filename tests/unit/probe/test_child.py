@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import pytest
 
+from postcopy.probe import account, collect
 from postcopy.probe.account import Account, qemu_account
 from postcopy.probe.child import call, call_all
 
@@ -80,8 +81,8 @@ def test_qemus_user_is_read_from_libvirts_configuration(
 ) -> None:
     path = tmp_path / "qemu.conf"
     path.write_text(conf)
-    account = qemu_account(str(path))
-    assert (account.uid, account.source) == (uid, str(path))
+    found = qemu_account(str(path))
+    assert (found.uid, found.source) == (uid, str(path))
 
 
 @pytest.mark.parametrize("conf", ['user = "no-such-user"\n', "user = \n", "\x00\xff", ""])
@@ -89,3 +90,46 @@ def test_a_configuration_that_names_nobody_leaves_the_default(conf: str, tmp_pat
     path = tmp_path / "qemu.conf"
     path.write_text(conf)
     assert qemu_account(str(path)).source != str(path)
+
+
+FOUND = {"argv": ["virsh", "--version"], "code": 0, "err": ""}
+
+
+@pytest.mark.parametrize(
+    ("conf", "version", "granted"),
+    [
+        ("", "11.3.0", True),
+        ("", "10.1.0", True),
+        ("", "10.0.0", False),
+        ("", "", False),
+        ("namespaces = [ ]", "11.3.0", False),
+        ('namespaces = [ "mount" ]', "11.3.0", True),
+        ('cgroup_device_acl = [\n  "/dev/null",\n  "/dev/kvm"\n]', "11.3.0", False),
+        ('cgroup_device_acl = [\n  "/dev/null", "/dev/userfaultfd"\n]', "11.3.0", True),
+        ('#namespaces = [ ]\n#cgroup_device_acl = [ "/dev/kvm" ]', "11.3.0", True),
+    ],
+)
+def test_newer_libvirts_open_the_device_to_their_qemus(
+    conf: str, version: str, granted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "qemu.conf"
+    path.write_text(f'user = "nobody"\n{conf}\n')
+    monkeypatch.setattr(collect, "run", lambda argv: {**FOUND, "out": f"{version}\n"})
+    monkeypatch.setattr(account, "_DEVICE", "/dev/null" if "acl" not in conf else account._DEVICE)
+    if Path(account._DEVICE).exists():
+        assert qemu_account(str(path)).granted is granted
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not Path("/dev/userfaultfd").exists(), reason="needs root and the device"
+)
+def test_whom_the_device_is_opened_to_has_it_and_nobody_else() -> None:
+    before = Path("/dev/userfaultfd").stat()
+
+    def look() -> dict[str, int]:
+        with open("/dev/userfaultfd", "rb") as device:  # noqa: PTH123 - to open is the test
+            return {"uid": os.fstat(device.fileno()).st_uid}
+
+    told = call(look, Account("nobody", 65534, 65534, "a test", granted=True))
+    assert told == {"uid": 65534}
+    assert Path("/dev/userfaultfd").stat() == before
