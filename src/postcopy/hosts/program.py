@@ -21,11 +21,15 @@ SECTIONS: Mapping[str, str] = {
     "kernel": "postcopy.kernel.probe",
     "qemu": "postcopy.qemu.probe",
     "libvirt": "postcopy.libvirt.readiness.probe",
+}
+"""What has the `collect` of each section; it may import other modules that run on hosts."""
+
+TOGETHER: Mapping[str, str] = {
     "libvirt-listen": "postcopy.libvirt.readiness.listen",
     "libvirt-dial": "postcopy.libvirt.readiness.dial",
     "libvirt-arrive": "postcopy.libvirt.readiness.arrive",
 }
-"""What has the `collect` of each section; it may import other modules that run on hosts."""
+"""The same of what hosts do for each other, told what they must know of the other one."""
 
 _MAIN = "postcopy.probe.main"
 
@@ -62,7 +66,8 @@ def program(request: Mapping[str, Any]) -> str:
 
     :param request: see `postcopy.probe.main.main`.
     """
-    wanted = {name: module for name, module in SECTIONS.items() if name in request}
+    known = {**SECTIONS, **TOGETHER}
+    wanted = {name: module for name, module in known.items() if name in request}
     sources = modules(tuple(wanted.values()))
     return "\n".join(
         [

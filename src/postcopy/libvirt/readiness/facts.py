@@ -180,6 +180,12 @@ class LibvirtFacts:
         return "mount" in wanted if wanted is not None else True
 
     @property
+    def confined(self) -> bool:
+        """Whether a QEMU can open only the devices that are listed."""
+        controllers = self.qemu.words("cgroup_controllers")
+        return self.mount_namespace or controllers is None or "devices" in controllers
+
+    @property
     def device_listed(self) -> bool:
         """Whether the list of devices that a QEMU may open has ``/dev/userfaultfd``."""
         listed = self.qemu.words("cgroup_device_acl")
@@ -190,7 +196,7 @@ class LibvirtFacts:
     @property
     def device_open(self) -> bool:
         """Whether QEMU's user may open ``/dev/userfaultfd`` where it sees it."""
-        return self.account.uid == 0 or bool((self.device_mode or 0) & 0o066)
+        return bool((self.device_mode or 0) & 0o066)
 
     @property
     def could_grant_userfaultfd(self) -> bool:
