@@ -27,6 +27,7 @@ WRONG = {
     "debian12-qemu7": {
         "kernel.network.retries": "warn",
         "qemu.kvm.boots": "warn",
+        "qemu.issue.preempt-channel-order": "warn",
         "qemu.issue.tcg-memory-corruption": "warn",
         "qemu.issue.tcg-dirty-bitmap": "warn",
         "qemu.issue.device-state-loss": "warn",
