@@ -12,6 +12,8 @@ from postcopy.kernel.checks import CHECKS as KERNEL_CHECKS
 from postcopy.kernel.facts import KernelFacts
 from postcopy.libvirt.readiness import CHECKS as LIBVIRT_CHECKS
 from postcopy.libvirt.readiness import GuestFacts, LibvirtFacts
+from postcopy.nova.checks import CHECKS as NOVA_CHECKS
+from postcopy.nova.facts import NovaFacts
 from postcopy.qemu.checks import CHECKS as QEMU_CHECKS
 from postcopy.qemu.facts import QemuFacts
 from postcopy.readiness import Catalogue, GuestSubject, PairSubject
@@ -57,4 +59,5 @@ FLOORS: Sequence[Floor] = (
         measure=libvirt.measure,
         measure_guest=libvirt.measure_guest,
     ),
+    Floor(name="nova", checks=NOVA_CHECKS, facts=NovaFacts),
 )

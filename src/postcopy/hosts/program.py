@@ -21,6 +21,7 @@ SECTIONS: Mapping[str, str] = {
     "kernel": "postcopy.kernel.probe",
     "qemu": "postcopy.qemu.probe",
     "libvirt": "postcopy.libvirt.readiness.probe",
+    "nova": "postcopy.nova.probe",
 }
 """What has the `collect` of each section; it may import other modules that run on hosts."""
 

@@ -19,7 +19,7 @@ from postcopy.readiness.check import (
 )
 from postcopy.readiness.evidence import Evidence, File, Ran
 from postcopy.readiness.finding import Finding, Verdict, exit_code
-from postcopy.readiness.fix import Change, Command, FileChange, Fix, Restart
+from postcopy.readiness.fix import Change, Command, FileChange, Files, Fix, Restart
 from postcopy.readiness.subject import Facts, GuestSubject, HostSubject, MissingFacts, PairSubject
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "Fix",
     "Change",
     "FileChange",
+    "Files",
     "Command",
     "Restart",
     "exit_code",

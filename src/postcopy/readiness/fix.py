@@ -1,12 +1,12 @@
 """What would mend a finding: changes as data, that can be shown, applied, verified and undone."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from postcopy.readiness.subject import HostSubject
 
-__all__ = ["Change", "Command", "FileChange", "Fix", "Restart"]
+__all__ = ["Change", "Command", "FileChange", "Files", "Fix", "Restart"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,7 @@ class FileChange:
     :ivar before: what it held when it was looked at; None if it was not there. One that holds
         something else by then is not touched.
     :ivar after: what it will hold; None to remove it.
-    :ivar mode: its permission bits.
+    :ivar mode: permission bits of a new file; one that is there keeps its own, and its owner.
     :ivar secret: never shown, neither in a diff nor in a log.
     :ivar why: in one sentence.
     """
@@ -34,6 +34,8 @@ class FileChange:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """A command is run, after the files are in place.
+
+    It may be run again where nobody knows whether it was: the second time must change nothing.
 
     :ivar undo: what takes it back, after the files are; empty where that needs nothing.
     """
@@ -57,6 +59,23 @@ class Restart:
 Change: TypeAlias = FileChange | Command | Restart
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What the files hold that a fix asked for, whole, as facts of a host.
+
+    :ivar texts: by path; None for one that is not there.
+    """
+
+    texts: Mapping[str, str | None] = field(default_factory=dict)
+
+    def text(self, path: str) -> str | None:
+        """Return what a file holds; None where there is none.
+
+        :raises KeyError: when nobody asked for it.
+        """
+        return self.texts[path]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fix:
     """One way to mend one kind of finding on one host.
@@ -65,9 +84,14 @@ class Fix:
     :ivar title: what it does, in a few words.
     :ivar order: fixes of a host are applied from small to large; files that others rely on first.
     :ivar plan: pure; returns no changes where there is nothing to mend.
+    :ivar reads: the files that it wants whole, as `Files` among the host's facts.
+    :ivar side: of a finding about a pair, which host it is for: ``source``, ``destination``, or
+        ``both``.
     """
 
     id: str
     title: str
     plan: Callable[[HostSubject], Sequence[Change]]
     order: int = 50
+    reads: tuple[str, ...] = ()
+    side: str = "both"
