@@ -35,6 +35,8 @@ PROBE_SECONDS = 20.0
 _MEASURED_PAIRS = 12
 """How many pairs are measured each with every other; of more hosts, each with its neighbour."""
 
+_MUTE = "the host did not answer"
+
 _log = logging.getLogger(__name__)
 
 
@@ -137,24 +139,33 @@ async def _look(
     known: list[object] = [about]
     missing: dict[type, str] = {}
     for floor in floors:
-        if floor.facts is None or floor.facts is AccessFacts:
-            continue
-        section = answer["sections"].get(floor.name)
-        error_ = Evidence(section).value("error")
-        if section is None or error_:
-            missing[floor.facts] = f"the probe brought nothing back: {error_ or 'not asked for'}"
-            continue
-        try:
-            known.append(floor.facts.of(Evidence(section)))
-        except Exception as stumble:  # noqa: BLE001 - what one host says must not stop the others
-            _log.exception("the answer of %s about %s", access.name, floor.name)
-            missing[floor.facts] = f"its answer cannot be read: {stumble!r}"
+        if floor.facts not in (None, AccessFacts):
+            _read(floor.facts, floor.name, answer["sections"], known, missing)
     return HostSubject(access.name, Facts(known, missing)), answer["sections"]
 
 
+def _read(
+    kind: type[Any],
+    name: str,
+    sections: dict[str, Any],
+    known: list[object],
+    missing: dict[type, str],
+) -> None:
+    """Make facts of a section, or say why there are none."""
+    evidence = Evidence(sections.get(name))
+    if name not in sections or evidence.value("error"):
+        reason = evidence.value("error") or "not asked for"
+        missing[kind] = f"the probe brought nothing back: {reason}"
+        return
+    try:
+        known.append(kind.of(evidence))
+    except Exception as stumble:  # noqa: BLE001 - what one host says must not stop the others
+        _log.debug("what was said about %s cannot be read", name, exc_info=True)
+        missing[kind] = f"its answer cannot be read: {stumble!r}"
+
+
 def _mute(name: str, message: str, hint: str, floors: Sequence[Floor]) -> HostSubject:
-    reason = "the host did not answer"
-    missing = {floor.facts: reason for floor in floors if floor.facts is not None}
+    missing = {floor.facts: _MUTE for floor in floors if floor.facts is not None}
     return HostSubject(name, Facts([AccessFacts(asked=name, error=message, hint=hint)], missing))
 
 
@@ -165,34 +176,53 @@ async def _measured(
     floors: Sequence[Floor],
     steps: "_Steps",
 ) -> list[PairSubject]:
-    """Have each floor find out about pairs of hosts that both answered, one pair after another.
-
-    One after another, because two measurements over one link would halve each other.
-    """
+    """Have each floor find out about pairs of hosts that both answered."""
     layers = {check.layer for check in checks if check.scope is not Scope.HOST}
     measures = [floor.measure for floor in floors if floor.measure and floor.name in layers]
-    if not measures:
+    if not measures or not pairs:
         return pairs
     hosts = list(ways)
-    near = {frozenset((a, b)) for a, b in zip(hosts, [*hosts[1:], hosts[0]], strict=True)}
-    measured = []
+    ring = set(zip(hosts, [*hosts[1:], hosts[0]], strict=True))
+    found: dict[tuple[HostSubject, HostSubject], Facts] = {}
+    wanted = []
     for pair in pairs:
-        both = frozenset((pair.source, pair.destination))
-        skip = len(pairs) > _MEASURED_PAIRS and both not in near
-        if skip or any(host.facts.of(AccessFacts).error for host in both):
-            measured.append(pair)
-            continue
+        ends = (pair.source, pair.destination)
+        if any(host.facts.of(AccessFacts).error for host in ends):
+            found[ends] = pair.facts.without(_MUTE)
+        elif len(pairs) > _MEASURED_PAIRS and ends not in ring:
+            found[ends] = pair.facts.without("of many hosts, each is measured to the next alone")
+        else:
+            wanted.append(pair)
+    steps.more(len(wanted))
+
+    async def measure(pair: PairSubject) -> None:
         facts = pair.facts
-        for measure in measures:
+        for one in measures:
             try:
-                found = await measure(ways[pair.source], ways[pair.destination], pair)
+                facts = facts.with_(*await one(ways[pair.source], ways[pair.destination], pair))
             except PostcopyError as error:
-                _log.warning("%s could not be measured: %s", pair, error)
-            else:
-                facts = facts.with_(*found)
-        measured.append(PairSubject(pair.source, pair.destination, facts))
+                facts = facts.without(f"it could not be measured: {error.message}")
+        found[pair.source, pair.destination] = facts
         steps.done(str(pair), True)
-    return measured
+
+    for turn in _rounds(wanted):
+        await asyncio.gather(*map(measure, turn))
+    return [PairSubject(p.source, p.destination, found[p.source, p.destination]) for p in pairs]
+
+
+def _rounds(pairs: Iterable[PairSubject]) -> list[list[PairSubject]]:
+    """Sort pairs into rounds in which no host has two parts: those would disturb each other."""
+    rounds: list[tuple[list[PairSubject], set[HostSubject]]] = []
+    for pair in pairs:
+        ends = {pair.source, pair.destination}
+        for members, busy in rounds:
+            if not busy & ends:
+                members.append(pair)
+                busy |= ends
+                break
+        else:
+            rounds.append(([pair], ends))
+    return [members for members, _ in rounds]
 
 
 async def _guest(
@@ -202,9 +232,11 @@ async def _guest(
     ways: dict[HostSubject, HostAccess],
     floors: Sequence[Floor],
 ) -> GuestSubject:
-    kinds = [(floor, floor.guest) for floor in floors if floor.guest is not None]
-    known = [kind.of(Evidence(sections[f.name])) for f, kind in kinds if f.name in sections]
-    missing = {kind: "the source did not tell" for f, kind in kinds if f.name not in sections}
+    known: list[object] = []
+    missing: dict[type, str] = {}
+    for floor in floors:
+        if floor.guest is not None:
+            _read(floor.guest, floor.name, sections, known, missing)
     guest = GuestSubject(name, pair, Facts(known, missing))
     for floor in floors:
         if floor.measure_guest is None:
@@ -212,9 +244,10 @@ async def _guest(
         try:
             found = await floor.measure_guest(ways[pair.source], ways[pair.destination], guest)
         except PostcopyError as error:
-            _log.warning("%s could not be measured: %s", guest, error)
+            facts = guest.facts.without(f"it could not be looked at: {error.message}")
         else:
-            guest = GuestSubject(name, pair, guest.facts.with_(*found))
+            facts = guest.facts.with_(*found)
+        guest = GuestSubject(name, pair, facts)
     return guest
 
 
@@ -242,7 +275,7 @@ def _findings(
         try:
             yield check.apply(subject)
         except Exception as stumble:  # noqa: BLE001 - one check must not silence all others
-            _log.exception("check %s of %s", check.id, subject)
+            _log.debug("check %s of %s stumbled", check.id, subject, exc_info=True)
             answer = warned(f"this check stumbled: {stumble!r}", "please report this")
             yield check.found(str(subject), answer)
 
@@ -253,7 +286,9 @@ class _Steps:
     def __init__(self, progress: Callable[[Progress], None], total: int) -> None:
         self._progress, self._total, self._done = progress, total, 0
 
+    def more(self, steps: int) -> None:
+        self._total += steps
+
     def done(self, subject: str, reached: bool) -> None:
         self._done += 1
-        self._total = max(self._total, self._done)
         self._progress(Progress(self._done, self._total, subject, reached))

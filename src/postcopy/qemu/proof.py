@@ -18,7 +18,7 @@ from typing import Any
 __all__ = ["IMAGE_BYTES", "PROGRAM", "Qmp", "boot_kvm", "image", "migrate_here"]
 
 IMAGE_BYTES = 1 << 16
-_KVM_SECONDS = 1.5
+_KVM_SECONDS = 1.2
 _MOST_SECONDS = 5.0
 _PAGES = 4096
 _MEMORY = "32M"

@@ -18,13 +18,18 @@ class Facts:
 
     :param known: at most one object of each type.
     :param missing: why there are no facts of a type, where there could have been.
+    :param otherwise: why there are none of any other type.
     """
 
     def __init__(
-        self, known: Iterable[object] = (), missing: dict[type, str] | None = None
+        self,
+        known: Iterable[object] = (),
+        missing: dict[type, str] | None = None,
+        otherwise: str = "",
     ) -> None:
         self._known = {type(facts): facts for facts in known}
         self._missing = missing or {}
+        self._otherwise = otherwise
 
     def of(self, kind: type[F]) -> F:
         """Return the facts of that type.
@@ -34,7 +39,8 @@ class Facts:
         facts = self._known.get(kind)
         if isinstance(facts, kind):
             return facts
-        raise MissingFacts(self._missing.get(kind, f"nothing is known: no {kind.__name__}"))
+        otherwise = self._otherwise or f"nothing is known: no {kind.__name__}"
+        raise MissingFacts(self._missing.get(kind, otherwise))
 
     def find(self, kind: type[F]) -> F | None:
         """Return the facts of that type, or None."""
@@ -43,7 +49,11 @@ class Facts:
 
     def with_(self, *more: object) -> "Facts":
         """Return these facts and more."""
-        return Facts([*self._known.values(), *more], self._missing)
+        return Facts([*self._known.values(), *more], self._missing, self._otherwise)
+
+    def without(self, reason: str) -> "Facts":
+        """Return these facts, and why there are no others."""
+        return Facts(self._known.values(), self._missing, reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def test_the_exit_code_is_that_of_the_worst(
 def test_json_and_yaml_say_it_all(
     hosts: list[FakeHost], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("-f", "json") == 2
+    assert run("-f", "json", "--skip", "host.clocks") == 2
     data = json.loads(capsys.readouterr().out)
     assert data["hosts"] == ["alpha", "beta"]
     assert data["exit_code"] == 2
@@ -91,7 +91,7 @@ def test_json_and_yaml_say_it_all(
     [fault] = [f for f in data["findings"] if f["verdict"] == "fail"]
     assert fault["id"] == "kernel.userfaultfd.permitted"
     assert fault["fix"] == "kernel.userfaultfd"
-    assert run("-f", "yaml") == 2
+    assert run("-f", "yaml", "--skip", "host.clocks") == 2
     assert yaml.safe_load(capsys.readouterr().out) == data
 
 

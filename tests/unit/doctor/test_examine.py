@@ -173,13 +173,41 @@ async def test_a_floor_that_cannot_read_an_answer_stops_nobody() -> None:
     assert {f.verdict for f in done.findings if f.id == "weather.dry"} == {Verdict.SKIP}
 
 
-async def test_a_measurement_that_fails_is_no_more_than_missing() -> None:
+async def test_a_measurement_that_fails_says_why() -> None:
     async def broken(source: HostAccess, destination: HostAccess, pair: PairSubject) -> list[int]:
         raise UnavailableError("the link is down")
 
     floors = (FLOORS[0], Floor(name="weather", checks=CHECKS, facts=Weather, measure=broken))
     done = await examine([FakeHost("a", SUN), FakeHost("b", SUN)], CHECKS, floors=floors)
-    assert {f.verdict for f in done.findings if f.id == "weather.near"} == {Verdict.SKIP}
+    found = {(f.verdict, f.saw) for f in done.findings if f.id == "weather.near"}
+    assert found == {(Verdict.SKIP, "it could not be measured: the link is down")}
+
+
+async def test_of_many_hosts_each_is_measured_to_the_next_and_none_twice_at_once() -> None:
+    busy: set[HostAccess] = set()
+    measured = []
+    clock = FakeClock()
+
+    async def careful(
+        source: HostAccess, destination: HostAccess, pair: PairSubject
+    ) -> list[Distance]:
+        assert not busy & {source, destination}
+        busy.update((source, destination))
+        await clock.sleep(1.0)
+        busy.difference_update((source, destination))
+        measured.append(str(pair))
+        return [Distance(1)]
+
+    floors = (FLOORS[0], Floor(name="weather", checks=CHECKS, facts=Weather, measure=careful))
+    hosts = [FakeHost(f"h{n}", SUN) for n in range(10)]
+    done = await examine(hosts, CHECKS, floors=floors)
+    assert sorted(measured) == sorted(f"h{n} -> h{(n + 1) % 10}" for n in range(10))
+    near_ = [f for f in done.findings if f.id == "weather.near"]
+    assert len(near_) == 90
+    assert sum(f.verdict is Verdict.PASS for f in near_) == 10
+    measured.clear()
+    await examine(hosts[:3], CHECKS, floors=floors)
+    assert len(measured) == 6
 
 
 async def test_progress_is_told_host_by_host() -> None:
