@@ -55,7 +55,7 @@ def _complete(
               help="Only checks of these ids: kernel.*")  # fmt: skip
 @click.option("--skip", metavar="GLOB", multiple=True, shell_complete=_complete,
               help="No checks of these ids.")  # fmt: skip
-@click.option("--quick", is_flag=True, help="Look, and prove nothing by doing.")
+@click.option("--quick", is_flag=True, help="Look and ask, but prove nothing by doing.")
 @click.option("--explain", metavar="ID", shell_complete=_complete, help="Say all about one check.")
 @click.option("--list", "list_", is_flag=True, help="List the checks.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what passes and what is skipped too.")
@@ -81,7 +81,8 @@ def check(
 
     What has to work is tried: page faults are taken and resolved, QEMU is asked as the user that
     libvirt runs it as, a tiny guest is booted under KVM, and one of 32 MiB moves from the host to
-    itself. --quick leaves these out; --skip qemu.postcopy.works only the last.
+    itself. --quick does no more of this than ask QEMU; --skip qemu.postcopy.works
+    leaves out the last.
 
     Exit codes: 0 all is well, 1 there are warnings, 2 there are failures, 255 something
     unexpected went wrong.

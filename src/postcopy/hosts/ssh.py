@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SshHost"]
 
-CONNECT_SECONDS = 15.0
+CONNECT_SECONDS = 10.0
 _MOST_BYTES = 16 << 20
 """How much of one command's output is kept: no host fills this machine's memory."""
 
