@@ -18,7 +18,8 @@ CONNECT_SECONDS = 10.0
 _MOST_BYTES = 16 << 20
 """How much of one command's output is kept: no host fills this machine's memory."""
 
-# Whether root, or able to become it without a password: one round trip answers both.
+# Whether root, or able to become it without a password: one round trip answers both, whatever the
+# user's own shell is.
 _WHO = (
     'test "$(id -u)" = 0 && echo root && exit; sudo -n true 2>/dev/null && echo sudo || echo user'
 )
@@ -59,7 +60,9 @@ class SshHost:
         async with self._lock:
             if self._connection is None:
                 connection = await self._connect()
-                who = await self._run(connection, _WHO, None, CONNECT_SECONDS)
+                who = await self._run(
+                    connection, shlex.join(["sh", "-c", _WHO]), None, CONNECT_SECONDS
+                )
                 self._become = ("sudo", "-n", "--") if "sudo" in who.stdout.split() else ()
                 self._connection = connection
             return self._connection
