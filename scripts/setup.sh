@@ -161,7 +161,10 @@ space_gb=$space_first_gb tools=with-tools
 case ${1-} in
 '') level=demo packages="$packages_python $packages_lab" tools=without-tools ;;
 --check) level=check packages=$packages_python space_gb=$space_later_gb ;;
---test) level=test packages="$packages_python $packages_lab $packages_pages" ;;
+--test)
+    level=test packages="$packages_python $packages_lab $packages_pages"
+    space_gb=$((space_first_gb + 1)) # roots of two more releases
+    ;;
 *) die "unknown option $1" "see the top of scripts/setup.sh" ;;
 esac
 
