@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import mmap
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -79,3 +81,19 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def test_the_listener_of_a_socket_and_what_it_has_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    assert pids.listener_of(path) is None
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        assert pids.listener_of(path) == os.getpid()
+    size = 48 << 20
+    with mmap.mmap(-1, size) as memory:
+        memory[: 16 << 20] = b"x" * (16 << 20)
+        resident = pids.resident_bytes(os.getpid(), size)
+    assert resident is not None
+    assert 16 << 20 <= resident < 20 << 20
+    assert pids.resident_bytes(2**22 + 1, size) is None

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postcopy.errors import UsageError
-from postcopy.units import format_bytes, format_seconds, parse_rate
+from postcopy.units import format_bytes, format_seconds, parse_bytes, parse_rate
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,16 @@ def test_sizes(count: float, text: str) -> None:
 )  # fmt: skip
 def test_durations(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("64GiB", 64 << 30), ("512MB", 512_000_000), ("1.5 kb", 1500), ("7B", 7)]
+)
+def test_sizes_are_read(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["64", "GiB", "-1GB", "1 mile", "0MB", ""])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a size"):
+        parse_bytes(text)

@@ -12,6 +12,7 @@ from postcopy.migration.event import Event, Noted
 from postcopy.migration.journal import Foreseen, Journal, Run
 from postcopy.migration.outcome import Outcome
 from postcopy.plan import Forecast, Forecaster, Plan, score
+from postcopy.policy import spec_of
 from postcopy.units import format_seconds
 
 __all__ = ["Forecasts", "keep_plan", "span"]
@@ -26,7 +27,10 @@ def keep_plan(journal: Journal, guest: str, destination: str, plan: Plan) -> Non
         guest=guest,
         destination=destination,
         at=time.time(),
-        data={"methods": [each.to_dict() for each in plan.outlooks]},
+        data={
+            "methods": [each.to_dict() for each in plan.outlooks],
+            "adaptive": spec_of(plan.policy),
+        },
     )
 
 
@@ -58,7 +62,7 @@ class Forecasts:
             for foreseen in self._journal.foreseen(self._run.guest, since):
                 if (
                     foreseen.destination in (self._run.destination, "")
-                    and (forecast := _of_plan(foreseen, self._policy.name)) is not None
+                    and (forecast := _of_plan(foreseen, spec_of(self._policy))) is not None
                 ):
                     self._keep(forecast)
                     return
@@ -116,8 +120,11 @@ def span(interval: Interval, tell: Callable[[float], str] = format_seconds) -> s
     return f"{one(interval.median)} ({one(interval.low)} to {one(interval.high)})"
 
 
-def _of_plan(foreseen: Foreseen, method: str) -> Forecast | None:
+def _of_plan(foreseen: Foreseen, policy: str) -> Forecast | None:
+    """Return what a plan expects of a policy, if it was reckoned with the same parameters."""
+    reckoned = foreseen.data.get("adaptive")
     for each in foreseen.data.get("methods", ()):
-        if each["method"] == method:
+        method = each["method"]
+        if policy == (reckoned if method == "adaptive" else method):
             return Forecast.from_dict({"basis": "plan", "at": foreseen.at, "outlook": each})
     return None

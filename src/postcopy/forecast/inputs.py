@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
 from postcopy.errors import UsageError
@@ -22,6 +23,8 @@ _UNEVEN = 3.0
 # Longer looks at the same guest that find less than shorter ones did, by this factor, contradict
 # them: no guest dirties less in more time.
 _CONTRADICTION = 1.5
+# Nothing is known worse than this.
+_MOST_FACTOR = 100.0
 # What one connection carries at most, bounded by one processor that reads and sends pages.
 _STREAM_BANDWIDTH, _STREAM_FACTOR = 2.5e9, 1.6
 
@@ -165,7 +168,7 @@ def fit(
     total = sum(weight for _, weight in likely)
     return Dirtying(
         tuple((curve, weight / total) for curve, weight in likely),
-        factor=max(1 + 2 * _SAMPLING_ERROR, factor),
+        factor=min(max(1 + 2 * _SAMPLING_ERROR, factor), _MOST_FACTOR),
         bursts=bursts,
         notes=tuple(notes),
     )
@@ -188,23 +191,13 @@ def _bursts(
     shortest = min(o.seconds for o in looks)
     short = [o for o in looks if o.seconds <= 1.2 * shortest]
     most = max(o.dirtied_bytes for o in short)
-    resting = [o for o in short if o.dirtied_bytes < most / _UNEVEN]
-    if len(short) < 3 or not resting or most < _UNEVEN * floor:
+    resting = [o.dirtied_bytes < most / _UNEVEN for o in looks]
+    if len(short) < 3 or not any(resting) or most < _UNEVEN * floor:
         return None, looks
-    duty = 1 - len(resting) / len(short)
-    # It rested for about one look, or it would have been seen to in several in a row.
-    runs = _runs([o.dirtied_bytes < most / _UNEVEN for o in short])
-    lull = shortest * sum(runs) / len(runs)
-    busy = [o for o in looks if o not in resting]
-    return Bursts(duty, lull / (1 - duty)), busy
-
-
-def _runs(flags: Sequence[bool]) -> list[int]:
-    runs, length = [], 0
-    for flag in (*flags, False):
-        if flag:
-            length += 1
-        elif length:
-            runs.append(length)
-            length = 0
-    return runs
+    rests = sum(o.seconds for o, rest in zip(looks, resting, strict=True) if rest)
+    share = rests / sum(o.seconds for o in looks)
+    # Looks follow one another: rests in a row are one rest.
+    lulls = sum(rest and not before for before, rest in pairwise((False, *resting)))
+    lull = rests / lulls
+    busy = [o for o, rest in zip(looks, resting, strict=True) if not rest and o in short]
+    return Bursts(1 - share, lull / share), busy

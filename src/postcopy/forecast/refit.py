@@ -22,6 +22,8 @@ _STANDSTILL = 0.98
 # Passes that no curve explains, by this much of a factor's logarithm, are those of a guest that
 # writes in bursts.
 _UNEVEN = 0.3
+# The pass that is begun when the first one ends.
+_SECOND = 2
 # How fast the guest writes is what it would dirty in so short a time.
 _INSTANT_SECONDS = 0.1
 _PAGE_BYTES = 4096
@@ -148,13 +150,29 @@ def time_left(history: History, *, may_switch: bool) -> float | None:
 
 
 def _observations(history: History) -> list[Observation]:
-    begin = history.started_at if history.started_at is not None else history.passes[0].at
+    """Return what each pass shows: what is left after it was dirtied while it went on."""
     seen = []
+    begin: float | None = None
     for one in history.passes:
-        # What is left after a pass is what was dirtied while it went on.
-        seen.append(Observation(one.at - begin, one.remaining_bytes))
+        if begin is not None:
+            seen.append(Observation(one.at - begin, one.remaining_bytes))
+        elif (seconds := _first_seconds(history)) is not None:
+            seen.append(Observation(seconds, one.remaining_bytes))
         begin = one.at
+    if not seen:
+        # Watched from the middle of a pass: all that is known is what that pass left.
+        last = history.passes[-1]
+        return [Observation(last.transferred_bytes / history.bandwidth, last.remaining_bytes)]
     return seen[-_MOST_PASSES_KEPT:]
+
+
+def _first_seconds(history: History) -> float | None:
+    """Return how long the first pass took, also if it was not watched from its beginning."""
+    first = history.passes[0]
+    if first.pass_number > _SECOND or history.started_at is None:
+        return None
+    watched = first.at - history.started_at
+    return max(watched, first.transferred_bytes / history.bandwidth)
 
 
 def _tail(history: History, limit: float) -> float:

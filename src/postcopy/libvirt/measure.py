@@ -4,12 +4,12 @@ The mode is always page sampling: the others can kill or misread an emulated gue
 (`postcopy.libvirt.known_issues`), and switch dirty logging on in any.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import libvirt
 
+from postcopy.clock import Clock, SystemClock
 from postcopy.errors import RefusedError, UnavailableError
 from postcopy.forecast.inputs import Known
 from postcopy.libvirt import guards
@@ -27,7 +27,11 @@ _CONTENT_SHARE, _CONTENT_FACTOR = 0.75, 1.35
 
 
 async def measure(
-    uri: str, name: str, progress: Callable[[str], None] = lambda text: None
+    uri: str,
+    name: str,
+    progress: Callable[[str], None] = lambda text: None,
+    *,
+    clock: Clock | None = None,
 ) -> Measured:
     """Measure a domain.
 
@@ -37,12 +41,14 @@ async def measure(
     """
     connection = await Connection.open(uri)
     try:
-        return await _measure(connection, name, progress)
+        return await _measure(connection, name, progress, clock or SystemClock())
     finally:
         await connection.close()
 
 
-async def _measure(connection: Connection, name: str, progress: Callable[[str], None]) -> Measured:
+async def _measure(
+    connection: Connection, name: str, progress: Callable[[str], None], clock: Clock
+) -> Measured:
     domain = await connection.domain(name)
     facts = await guards.facts_of_domain(connection, domain)
     if not facts.running:
@@ -57,7 +63,7 @@ async def _measure(connection: Connection, name: str, progress: Callable[[str], 
     memory = int((await connection.call(domain.info))[1]) * _KIB
 
     async def once(seconds: float) -> float:
-        return await _once(connection, domain, round(seconds))
+        return await _once(connection, domain, round(seconds), clock)
 
     seen = await look(name, WINDOWS_WHOLE, once, progress)
     content, notes = await _content(connection, domain, memory)
@@ -71,7 +77,9 @@ async def _measure(connection: Connection, name: str, progress: Callable[[str], 
     )
 
 
-async def _once(connection: Connection, domain: libvirt.virDomain, seconds: int) -> float:
+async def _once(
+    connection: Connection, domain: libvirt.virDomain, seconds: int, clock: Clock
+) -> float:
     if not hasattr(domain, "startDirtyRateCalc"):
         raise RefusedError(
             "this machine's libvirt library cannot measure dirty rates",
@@ -79,19 +87,17 @@ async def _once(connection: Connection, domain: libvirt.virDomain, seconds: int)
         )
     mode = getattr(libvirt, "VIR_DOMAIN_DIRTYRATE_MODE_PAGE_SAMPLING", 0)
     await connection.call(domain.startDirtyRateCalc, seconds, mode)
-    await asyncio.sleep(seconds)
-    try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            while True:
-                figures = await _figures(connection, domain)
-                if figures.get("dirtyrate.calc_status") == libvirt.VIR_DOMAIN_DIRTYRATE_MEASURED:
-                    return float(figures["dirtyrate.megabytes_per_second"] * _MIB * seconds)
-                await asyncio.sleep(_LOOK_SECONDS)
-    except TimeoutError:
-        raise UnavailableError(
-            f"{connection.uri} has not measured the dirty rate in {_ANSWER_SECONDS:.0f} s",
-            hint="is the host overloaded? try again",
-        ) from None
+    await clock.sleep(seconds)
+    deadline = clock.now() + _ANSWER_SECONDS
+    while clock.now() < deadline:
+        figures = await _figures(connection, domain)
+        if figures.get("dirtyrate.calc_status") == libvirt.VIR_DOMAIN_DIRTYRATE_MEASURED:
+            return float(figures["dirtyrate.megabytes_per_second"] * _MIB * seconds)
+        await clock.sleep(_LOOK_SECONDS)
+    raise UnavailableError(
+        f"{connection.uri} has not measured the dirty rate in {_ANSWER_SECONDS:.0f} s",
+        hint="is the host overloaded? try again",
+    )
 
 
 async def _figures(connection: Connection, domain: libvirt.virDomain) -> dict[str, Any]:

@@ -12,6 +12,9 @@ __all__ = ["Action", "Decision", "History", "Policy"]
 
 S = TypeVar("S")
 
+# Over less than this, in seconds, what has been sent says little of the bandwidth.
+_LONG_ENOUGH = 0.2
+
 
 class Action(enum.StrEnum):
     """What a policy can want."""
@@ -116,10 +119,13 @@ class History:
             seconds = last.at - before.at
             if seconds > 0:
                 return (last.transferred_bytes - before.transferred_bytes) / seconds
-        if self.passes and self._started_at is not None:
-            seconds = self.passes[0].at - self._started_at
-            if seconds > 0:
-                return self.passes[0].transferred_bytes / seconds
+        if self.passes and self.samples:
+            # Watched from its middle on, the first pass had sent something before.
+            seconds = self.passes[0].at - self.samples[0].at
+            sent = self.passes[0].transferred_bytes - self.samples[0].transferred_bytes
+            if seconds >= _LONG_ENOUGH or (seconds > 0 and not self.samples[0].transferred_bytes):
+                return sent / seconds
+            return self.passes[0].bandwidth
         return self.latest.bandwidth if self.latest else 0.0
 
 

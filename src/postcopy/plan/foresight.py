@@ -5,8 +5,8 @@ import threading
 from postcopy.forecast.inputs import Dirtying, Inputs, Known
 from postcopy.forecast.outlook import Method, outlook
 from postcopy.forecast.refit import view_of
-from postcopy.migration.decision import History, Policy
-from postcopy.migration.event import Event, SampleTaken
+from postcopy.migration.decision import Action, History, Policy
+from postcopy.migration.event import Acted, Event, SampleTaken
 from postcopy.plan.score import Forecast
 
 __all__ = ["Forecaster", "foresee"]
@@ -14,6 +14,7 @@ __all__ = ["Forecaster", "foresee"]
 # It is made while a migration goes on, between two samples.
 _DRAWS = 40
 _SAMPLES_A_PASS = 4
+_SECOND = 2
 _BANDWIDTH_FACTOR, _DIRTY_FACTOR = 1.05, 1.1
 
 
@@ -28,10 +29,13 @@ class Forecaster:
         self._history = History(downtime_limit)
         self._forecast: Forecast | None = None
         self._thread: threading.Thread | None = None
+        self._over = False
 
     def __call__(self, event: Event) -> None:
         """Take an event in."""
-        if self._thread is not None or not isinstance(event, SampleTaken):
+        if isinstance(event, Acted) and event.action in (Action.SWITCH, Action.CANCEL):
+            self._over = True  # before the first pass had ended: there is nothing to learn from
+        if self._over or self._thread is not None or not isinstance(event, SampleTaken):
             return
         self._history.add(event.sample)
         if event.sample.pass_ended:
@@ -61,6 +65,8 @@ def foresee(history: History, policy: Policy) -> Forecast | None:
     view, first = view_of(history), history.passes[0]
     if view is None or history.memory_bytes <= 0 or first.transferred_bytes <= 0:
         return None
+    if first.pass_number > _SECOND:
+        return None  # the first pass was over before anybody looked
     inputs = Inputs(
         memory_bytes=history.memory_bytes,
         # What the pass did not send, as it fits into the downtime limit, holds content too.

@@ -5,12 +5,12 @@ anything. The other modes of ``calc-dirty-rate`` are left alone: they switch dir
 ``dirty-bitmap`` kills or misreads emulated guests (`postcopy.libvirt.known_issues`).
 """
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from postcopy import pids
+from postcopy.clock import Clock, SystemClock
 from postcopy.errors import RefusedError, UnavailableError
 from postcopy.forecast.inputs import Known
 from postcopy.plan.measured import WINDOWS, WINDOWS_WHOLE, Measured, look
@@ -30,13 +30,18 @@ _CONTENT_SHARE, _CONTENT_FACTOR = 0.75, 1.35
 
 
 async def measure(
-    path: Path, name: str, progress: Callable[[str], None] = lambda text: None
+    path: Path,
+    name: str,
+    progress: Callable[[str], None] = lambda text: None,
+    *,
+    clock: Clock | None = None,
 ) -> Measured:
     """Measure the guest behind a QMP socket.
 
     :raises RefusedError: when it does not run, or is on the move.
     :raises UnavailableError: when its QEMU does not answer.
     """
+    clock = clock or SystemClock()
     pid = pids.listener_of(path)
     async with connected(path, name) as monitor:
         await _guard(monitor, name)
@@ -48,7 +53,7 @@ async def measure(
         windows = WINDOWS if await _takes_milliseconds(monitor) else WINDOWS_WHOLE
 
         async def once(seconds: float) -> float:
-            return await _once(monitor, name, seconds, samples, fine=windows is WINDOWS)
+            return await _once(monitor, name, seconds, samples, clock, fine=windows is WINDOWS)
 
         seen = await look(name, windows, once, progress)
         offers = await _offers(monitor)
@@ -89,7 +94,9 @@ async def _takes_milliseconds(monitor: Monitor) -> bool:
     return "calc-time-unit" in answer
 
 
-async def _once(monitor: Monitor, name: str, seconds: float, samples: int, *, fine: bool) -> float:
+async def _once(
+    monitor: Monitor, name: str, seconds: float, samples: int, clock: Clock, *, fine: bool
+) -> float:
     arguments: dict[str, object] = {
         "calc-time": round(seconds * 1000) if fine else round(seconds),
         "mode": "page-sampling",
@@ -98,19 +105,17 @@ async def _once(monitor: Monitor, name: str, seconds: float, samples: int, *, fi
     if fine:
         arguments["calc-time-unit"] = "millisecond"
     await monitor.execute("calc-dirty-rate", arguments)
-    await asyncio.sleep(seconds)
-    try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            while True:
-                answer: dict[str, Any] = await monitor.execute("query-dirty-rate")
-                if answer["status"] == "measured":
-                    return float(answer["dirty-rate"] * _MIB * seconds)
-                await asyncio.sleep(_LOOK_SECONDS)
-    except TimeoutError:
-        raise UnavailableError(
-            f"QEMU on {name} has not measured the dirty rate in {_ANSWER_SECONDS:.0f} s",
-            hint="is its host overloaded? try again",
-        ) from None
+    await clock.sleep(seconds)
+    deadline = clock.now() + _ANSWER_SECONDS
+    while clock.now() < deadline:
+        answer: dict[str, Any] = await monitor.execute("query-dirty-rate")
+        if answer["status"] == "measured":
+            return float(answer["dirty-rate"] * _MIB * seconds)
+        await clock.sleep(_LOOK_SECONDS)
+    raise UnavailableError(
+        f"QEMU on {name} has not measured the dirty rate in {_ANSWER_SECONDS:.0f} s",
+        hint="is its host overloaded? try again",
+    )
 
 
 async def _offers(monitor: Monitor) -> Offers:

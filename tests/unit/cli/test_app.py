@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from postcopy.cli import app
+from postcopy.cli.forecasts import Forecasts
 from postcopy.migration import Fate, Journal, Outcome, Phase, Sample
 from postcopy.migration.decision import Action
 from postcopy.migration.event import Decided, SampleTaken
 from postcopy.paths import state_dir
+from postcopy.policy import find
 
 QEMU = ("migrate", "g", "beta", "--qmp", "/a", "--dest-qmp", "/b", "--uri", "tcp:a:1")
 LIBVIRT = ("migrate", "test", "test:///default", "--from", "test:///default")
@@ -50,6 +52,7 @@ def test_help_lists_every_command_and_imports_none(capsys: pytest.CaptureFixture
     code = f"""
 import sys
 from postcopy.cli import app
+from postcopy.cli.forecasts import Forecasts
 app._run(["--help"])
 print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)
 """
@@ -201,3 +204,78 @@ def test_policies_are_listed_with_their_parameters(capsys: pytest.CaptureFixture
     [ovirt] = json.loads(capsys.readouterr().out)
     assert [each["name"] for each in ovirt["parameters"]] == ["tick", "initial_downtime"]
     assert run("policies", "sometimes") == 64
+
+
+GIVEN = ("plan", "--memory", "4GiB", "--dirty", "512MiB@2GB/s", "--bandwidth", "1gbit")
+
+
+def test_a_plan_from_given_figures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(*GIVEN, "--content", "2GiB", "--plot", str(tmp_path / "plan.svg")) == 0
+    out = capsys.readouterr().out
+    assert "precopy would end in 0% of all cases" in out
+    assert "Moving such a guest" in (tmp_path / "plan.svg").read_text()
+    assert run(*GIVEN, "-f", "json") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["advice"] in ("adaptive", "after-first-pass")
+    assert data["inputs"]["memory_bytes"] == 4 << 30
+    assert all(each["total_seconds"]["median"] != 0 for each in data["methods"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("plan",), 64, "no --memory"),
+        (("plan", "--memory", "4GiB"), 64, "nothing is known of the link"),
+        (("plan", "--memory", "4"), 64, "'4' is not a size"),
+        ((*GIVEN, "--bandwidth", "0"), 64, "moves nothing"),
+        ((*GIVEN, "--price", "-1"), 64, "price=-1.0"),
+        ((*GIVEN, "--deadline", "-5"), 64, "deadline=-5.0"),
+        ((*GIVEN, "--price", "nan"), 64, "price=nan"),
+        ((*GIVEN, "--downtime", "0"), 64, "downtime limit"),
+        ((*GIVEN, "--dirty", "much"), 64, "'much' does not say how a guest writes"),
+        ((*GIVEN, "--dirty", "8GiB@1GB/s"), 64, "more than the guest has in use"),
+        ((*GIVEN, "--content", "8GiB"), 64, "more than --memory"),
+        ((*GIVEN, "--plot", "plan.gif"), 64, "no kind of plot"),
+        ((*GIVEN, "--plot", "/nowhere/plan.svg"), 64, "/nowhere/plan.svg"),
+        (("plan", "g", "beta", "--memory", "4GiB"), 64, "a guest that is not there"),
+        (("plan", "ghost", "x", "--from", "test:///default"), 66, "'ghost'"),
+        (("plan", "g", "beta", "--qmp", "/nowhere"), 69, "/nowhere"),
+    ],
+)
+def test_bad_input_to_plan_is_named(
+    arguments: tuple[str, ...], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == code
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_history_shows_how_good_forecasts_were(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*GIVEN, "-f", "json") == 0
+    [adaptive, *_] = json.loads(capsys.readouterr().out)["methods"]
+    with Journal(journal) as made:
+        [web1] = made.runs("web1")
+        made.foresee(
+            guest="web1",
+            destination="beta",
+            at=900.0,
+            data={"methods": [adaptive], "adaptive": "adaptive"},
+        )
+        forecasts = Forecasts(made, web1, find("adaptive"), 0.3)
+        forecasts.adopt()
+        assert web1.outcome is not None
+        forecasts.rate(web1.outcome)
+    assert run("history", "--forecast") == 0
+    out = capsys.readouterr().out
+    assert "plan" in out
+    assert "1 scored" in out
+    assert run("history", "web1", "--forecast", "-f", "json") == 0
+    data = json.loads(capsys.readouterr().out)
+    [entry] = data["forecasts"]
+    assert entry["score"]["total_error"] == pytest.approx(
+        adaptive["total_seconds"]["median"] / 4.5 - 1
+    )
+    assert data["in_all"]["scored"] == 1
