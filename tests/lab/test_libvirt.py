@@ -112,6 +112,21 @@ def test_a_busy_domain_moves_by_every_policy_that_may_switch(busy: Pair, policy:
     assert busy.state("alpha") == ""
 
 
+def test_a_domain_that_is_paused_goes_on_where_it_arrives(busy: Pair) -> None:
+    outcome = data(*busy.migrate("--policy", "virsh-timeout:timeout=1,action=suspend"))
+    assert outcome["fate"] == "completed"
+    assert outcome["switched_at"] is None
+    busy.assert_whole("beta")
+
+
+def test_a_plan_for_a_domain_moves_nothing(busy: Pair) -> None:
+    source, destination = busy.uris["alpha"]["unix"], busy.uris["beta"]["tcp"]
+    plan = data("plan", GUEST, destination, "--from", source, "--bandwidth", "1gbit")
+    assert plan["inputs"]["dirtied_bytes"]["1"] > 30e6
+    assert {"adaptive", "precopy"} <= {each["method"] for each in plan["methods"]}
+    busy.assert_whole("alpha")
+
+
 def test_a_migration_back_by_virsh_works(busy: Pair) -> None:
     assert data(*busy.migrate())["fate"] == "completed"
     options = "--live --p2p --persistent --undefinesource --postcopy --postcopy-after-precopy"

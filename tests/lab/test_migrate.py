@@ -52,6 +52,43 @@ def test_a_busy_guest_moves_by_every_policy_that_may_switch(busy: Bench, policy:
     assert run["outcome"]["fate"] == "completed"
 
 
+def test_a_guest_that_is_paused_goes_on_where_it_arrives(busy: Bench) -> None:
+    outcome = data(*migrate("--policy", "virsh-timeout:timeout=2,action=suspend"))
+    assert outcome["fate"] == "completed"
+    assert outcome["switched_at"] is None
+    assert outcome["policy"] == "virsh-timeout:timeout=2.0,action=suspend"
+    busy.assert_whole("beta")
+
+
+def test_a_paused_guest_goes_on_at_the_source_when_it_is_called_off(busy: Bench) -> None:
+    busy.link(SLOW)
+    with spawn(*migrate("--policy", "virsh-timeout:timeout=0.5,action=suspend")) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "pause acknowledged" in line:
+                break
+        postcopy("cancel", GUEST)
+        assert process.wait(30) == 1
+    busy.assert_whole("alpha")
+
+
+def test_a_plan_moves_nothing_and_is_scored_by_the_run_that_follows(busy: Bench) -> None:
+    plan = data("plan", GUEST, "beta", "--lab", LAB)
+    assert busy.states() == {"alpha": "running"}
+    assert plan["inputs"]["memory_bytes"] > 128 << 20
+    assert plan["inputs"]["dirtied_bytes"]["1"] > 40e6
+    expected = {each["method"]: each for each in plan["methods"]}
+    assert expected["precopy"]["ends"] < 0.5
+    outcome = data(*migrate("--policy", "after-first-pass"))
+    [made, *_] = data("history", "--forecast")["forecasts"]
+    assert made["basis"] == "plan"
+    assert made["score"]["total_error"] == pytest.approx(
+        expected["after-first-pass"]["total_seconds"]["median"] / outcome["total_seconds"] - 1
+    )
+    assert abs(made["score"]["total_error"]) < 0.5
+    busy.assert_whole("beta")
+
+
 def test_a_guest_that_converges_is_spared_postcopy(bench: Bench) -> None:
     bench.boot(CALM)
     outcome = data(*migrate("--policy", "adaptive"))

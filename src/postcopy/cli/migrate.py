@@ -11,6 +11,8 @@ from postcopy.cli import moves, session
 from postcopy.cli.output import format_option, print_data, print_table, runs_async
 from postcopy.cli.request import (
     Request,
+    adaptive_options,
+    find_policy,
     libvirt_given,
     libvirt_options,
     parse_bandwidth,
@@ -51,6 +53,7 @@ __all__ = ["migrate"]
     default=None,
     help="QEMU: let requested pages overtake others, where both sides can; the default.",
 )
+@adaptive_options
 @libvirt_options
 @qemu_options
 @runs_async
@@ -71,6 +74,10 @@ async def migrate(
     rescue_qmp: Path | None,
     dest_rescue_qmp: Path | None,
     uri: str | None,
+    price: float | None,
+    deadline: float | None,
+    max_freeze: float | None,
+    max_risk: float | None,
     **virsh: Any,
 ) -> None:
     """Move GUEST to DEST, switching to post-copy when the policy says so.
@@ -82,10 +89,13 @@ async def migrate(
 
     Ctrl-C calls the migration off while that is safe; once in post-copy it goes on without you.
     """
+    bounds = {
+        "price": price, "deadline": deadline, "max_freeze": max_freeze, "max_risk": max_risk,
+    }  # fmt: skip
     request = Request(
         guest=guest,
         destination=destination,
-        policy=policies.find(policy),
+        policy=find_policy(policy, bounds),
         lab=lab,
         bandwidth=parse_bandwidth(bandwidth) if bandwidth else None,
         downtime_limit=downtime,

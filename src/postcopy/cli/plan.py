@@ -10,14 +10,14 @@ import click
 from postcopy.cli import ends, session
 from postcopy.cli.forecasts import keep_plan, span
 from postcopy.cli.output import format_option, print_data, print_table, runs_async
-from postcopy.cli.request import parse_bandwidth
+from postcopy.cli.request import adaptive_options, find_policy, parse_bandwidth
 from postcopy.errors import JournalError, UsageError
 from postcopy.forecast.curve import Curve, HotSet
 from postcopy.forecast.inputs import Dirtying, Inputs, Known, fit
 from postcopy.plan import Plan, make_plan
 from postcopy.plan.measured import Measured
 from postcopy.plan.methods import Offers
-from postcopy.policy import Adaptive, find
+from postcopy.policy import Adaptive
 from postcopy.units import format_bytes, format_rate, parse_bytes
 
 __all__ = ["plan"]
@@ -50,13 +50,7 @@ _GIVEN_FACTOR = 1.05
     "--downtime", type=float, default=0.3, show_default=True, metavar="SECONDS",
     help="How long the guest may stand still at a pre-copy switchover.",
 )  # fmt: skip
-@click.option(
-    "--price", type=float, default=Adaptive().price, show_default=True,
-    help="What a second of migration is worth, in guest-seconds.",
-)  # fmt: skip
-@click.option("--deadline", type=float, metavar="SECONDS", help="By when it must have ended.")
-@click.option("--max-freeze", type=float, metavar="SECONDS", help="For the guest at most.")
-@click.option("--max-risk", type=float, metavar="SECONDS", help="Of post-copy at most.")
+@adaptive_options
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -86,7 +80,8 @@ async def plan(
     The guest is watched for five seconds, in a way that does not disturb it; nothing is moved.
     Without a guest, the figures are given: --memory, --dirty, --bandwidth.
     """
-    adaptive = _adaptive(bounds)
+    adaptive = find_policy("adaptive", bounds)
+    assert isinstance(adaptive, Adaptive)
     rate = parse_bandwidth(bandwidth) if bandwidth else None
     if guest is None:
         measured, dirtying = _given(memory, content, dirty)
@@ -121,13 +116,6 @@ async def plan(
         write_plot(plot, made, f"Moving {guest}" if guest else "Moving such a guest")
     names = {"guest": guest, "destination": destination}
     print_data({**names, **made.to_dict()}, format_, lambda: _print(made, guest, where))
-
-
-def _adaptive(bounds: dict[str, float | None]) -> Adaptive:
-    given = ",".join(f"{name}={value}" for name, value in bounds.items() if value is not None)
-    policy = find(f"adaptive:{given}")
-    assert isinstance(policy, Adaptive)
-    return policy
 
 
 def _given(

@@ -7,11 +7,20 @@ from typing import Any, TypeVar
 
 import click
 
+from postcopy import policy as policies
 from postcopy.errors import UsageError
 from postcopy.migration.decision import Policy
 from postcopy.units import parse_rate
 
-__all__ = ["Request", "libvirt_given", "libvirt_options", "parse_bandwidth", "qemu_options"]
+__all__ = [
+    "Request",
+    "adaptive_options",
+    "find_policy",
+    "libvirt_given",
+    "libvirt_options",
+    "parse_bandwidth",
+    "qemu_options",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -143,6 +152,33 @@ def libvirt_options(command: F) -> F:
     for decorate in reversed(options):
         command = decorate(command)
     return command
+
+
+def adaptive_options(command: F) -> F:
+    """Add the price and the bounds of the adaptive policy, which are its parameters too."""
+    texts = {
+        "--price": ("GUEST-SECONDS", "what a second of migration is worth; 0.1 if not said"),
+        "--deadline": ("SECONDS", "by when it must have ended"),
+        "--max-freeze": ("SECONDS", "that the guest may freeze at most"),
+        "--max-risk": ("SECONDS", "of post-copy at most"),
+    }
+    for name, (metavar, text) in reversed(texts.items()):
+        command = click.option(name, type=float, metavar=metavar, help=f"adaptive: {text}.")(
+            command
+        )
+    return command
+
+
+def find_policy(spec: str, bounds: dict[str, float | None]) -> Policy:
+    """Return the policy that was asked for, with the bounds that were given as options.
+
+    :param bounds: by parameter; None where not given.
+    :raises UsageError: when it has no such parameter.
+    """
+    given = [f"{name}={value}" for name, value in bounds.items() if value is not None]
+    if not given:
+        return policies.find(spec)
+    return policies.find(f"{spec}{',' if ':' in spec else ':'}{','.join(given)}")
 
 
 def libvirt_given(given: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from postcopy.forecast.model import Harm, Link
 from postcopy.migration.decision import History
 from postcopy.migration.phase import Phase
 
-__all__ = ["Ahead", "View", "time_left", "view_of"]
+__all__ = ["Ahead", "View", "time_left", "view_of", "watched_from_the_start"]
 
 # Guests change: a pass counts for this much of the one after it.
 _FADING = 0.8
@@ -22,8 +22,6 @@ _STANDSTILL = 0.98
 # Passes that no curve explains, by this much of a factor's logarithm, are those of a guest that
 # writes in bursts.
 _UNEVEN = 0.3
-# The pass that is begun when the first one ends.
-_SECOND = 2
 # How fast the guest writes is what it would dirty in so short a time.
 _INSTANT_SECONDS = 0.1
 _PAGE_BYTES = 4096
@@ -149,6 +147,11 @@ def time_left(history: History, *, may_switch: bool) -> float | None:
     return None
 
 
+def watched_from_the_start(history: History) -> bool:
+    """Return whether the first pass was seen."""
+    return bool(history.samples) and history.samples[0].pass_number <= 1
+
+
 def _observations(history: History) -> list[Observation]:
     """Return what each pass shows: what is left after it was dirtied while it went on."""
     seen = []
@@ -169,7 +172,7 @@ def _observations(history: History) -> list[Observation]:
 def _first_seconds(history: History) -> float | None:
     """Return how long the first pass took, also if it was not watched from its beginning."""
     first = history.passes[0]
-    if first.pass_number > _SECOND or history.started_at is None:
+    if history.started_at is None or not watched_from_the_start(history):
         return None
     watched = first.at - history.started_at
     return max(watched, first.transferred_bytes / history.bandwidth)

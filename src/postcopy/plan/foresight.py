@@ -4,7 +4,7 @@ import threading
 
 from postcopy.forecast.inputs import Dirtying, Inputs, Known
 from postcopy.forecast.outlook import Method, outlook
-from postcopy.forecast.refit import view_of
+from postcopy.forecast.refit import view_of, watched_from_the_start
 from postcopy.migration.decision import Action, History, Policy
 from postcopy.migration.event import Acted, Event, SampleTaken
 from postcopy.plan.score import Forecast
@@ -14,7 +14,6 @@ __all__ = ["Forecaster", "foresee"]
 # It is made while a migration goes on, between two samples.
 _DRAWS = 40
 _SAMPLES_A_PASS = 4
-_SECOND = 2
 _BANDWIDTH_FACTOR, _DIRTY_FACTOR = 1.05, 1.1
 
 
@@ -65,8 +64,8 @@ def foresee(history: History, policy: Policy) -> Forecast | None:
     view, first = view_of(history), history.passes[0]
     if view is None or history.memory_bytes <= 0 or first.transferred_bytes <= 0:
         return None
-    if first.pass_number > _SECOND:
-        return None  # the first pass was over before anybody looked
+    if not watched_from_the_start(history):
+        return None
     inputs = Inputs(
         memory_bytes=history.memory_bytes,
         # What the pass did not send, as it fits into the downtime limit, holds content too.
