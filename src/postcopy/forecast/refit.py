@@ -33,7 +33,7 @@ class Ahead:
 
     :param seconds: until then.
     :param left_bytes: what is left when the guest moves.
-    :param converged: whether that fits into the downtime limit, so that pre-copy ends by itself.
+    :param converged: whether that fits into the downtime that is allowed.
     """
 
     seconds: float
@@ -46,7 +46,8 @@ class View:
     """A migration at the end of a pass.
 
     :param left_bytes: the memory that the next pass would send.
-    :param limit_bytes: what fits into the downtime limit.
+    :param limit_bytes: what fits into the downtime that is allowed.
+    :param floor_bytes: what fits into the downtime limit that is set: pre-copy ends there.
     :param tail_bytes: what a pass leaves unsent when it ends.
     :param curves: how the guest may dirty memory, with the likelihood of each.
     :param luck: by which factors passes came out larger or smaller than the curve says; 1 alone for
@@ -56,6 +57,7 @@ class View:
     left_bytes: float
     bandwidth: float
     limit_bytes: float
+    floor_bytes: float
     tail_bytes: float
     curves: tuple[tuple[Curve, float], ...]
     luck: tuple[float, ...]
@@ -82,7 +84,7 @@ class View:
             luck = 1.0
             at += seconds
             found.append(Ahead(at, after, after <= self.limit_bytes))
-            if found[-1].converged or after > _STANDSTILL * left:
+            if after <= self.floor_bytes or after > _STANDSTILL * left:
                 break
             left = after
         return found
@@ -96,8 +98,11 @@ class View:
         return harm.stop_seconds + harm.lost(self.seconds_to_send(left_bytes), waits)
 
 
-def view_of(history: History) -> View | None:
-    """Return what is known at the end of a pass; None while no pass has ended, or nothing moves."""
+def view_of(history: History, allowed_downtime: float | None = None) -> View | None:
+    """Return what is known at the end of a pass; None while no pass has ended, or nothing moves.
+
+    :param allowed_downtime: how long the guest may stand still; as long as is set now if None.
+    """
     if not history.passes:
         return None
     last, bandwidth = history.passes[-1], history.bandwidth
@@ -109,12 +114,14 @@ def view_of(history: History) -> View | None:
     weights = weigh(curves, seen, fading=_FADING)
     likely = [(c, w) for c, w in zip(curves, weights, strict=True) if w > _NEGLIGIBLE]
     total = sum(weight for _, weight in likely)
-    limit = bandwidth * history.downtime_limit
+    floor = bandwidth * history.downtime_limit
+    allowed = history.downtime_limit if allowed_downtime is None else allowed_downtime
     return View(
         left_bytes=last.remaining_bytes,
         bandwidth=bandwidth,
-        limit_bytes=limit,
-        tail_bytes=_tail(history, limit),
+        limit_bytes=bandwidth * allowed,
+        floor_bytes=min(floor, bandwidth * allowed),
+        tail_bytes=_tail(history, floor),
         curves=tuple((curve, weight / total) for curve, weight in likely),
         luck=_luck(likely, seen),
     )

@@ -146,7 +146,7 @@ class _Run:
 
     def _pass(self) -> Result | None:
         """Send until what is left fits into the limit, and look what is dirty by then."""
-        begin, to_send = self.now, sum(self.hot) + self.cold
+        begin, to_send, steady = self.now, sum(self.hot) + self.cold, self._steady
         limit = self.link.at(begin) * self.history.downtime_limit
         end = self._when_sent(begin, max(0.0, to_send - limit))
         if self.disk > 0:  # memory waits for the disks: it is looked at now and then
@@ -162,7 +162,7 @@ class _Run:
         if left <= bandwidth * self.history.downtime_limit * _NEAR_ENOUGH and self.disk <= 0:
             return self._complete(left / bandwidth)
         self.number += 1
-        if self.number > _SAME_FROM and abs(left - to_send) < _SAME * to_send and self._steady:
+        if self.number > _SAME_FROM and abs(left - to_send) < _SAME * to_send and steady:
             self.same = end - begin
         return self._look(left, pass_ended=True)
 

@@ -49,6 +49,8 @@ class History:
     """
 
     def __init__(self, downtime_limit: float) -> None:
+        self.allowed_downtime = downtime_limit
+        """What the user allows; `downtime_limit` is what is set now."""
         self.downtime_limit = downtime_limit
         self.paused = False
         """Whether the guest was stopped for the migration's sake."""

@@ -5,6 +5,7 @@ wants is done at once and then recorded. The supervisor holds nothing that the h
 one that is killed is replaced by another that attaches.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -64,6 +65,7 @@ class Supervisor:
         self._asked: Action | None = None
         self._refusals = 0
         self._spoken = False
+        self._limited = False
 
     @property
     def phase(self) -> Phase:
@@ -80,8 +82,8 @@ class Supervisor:
         started_at = self._recall() if attach else self._clock.now()
         try:
             await (self._driver.attach() if attach else self._driver.start())
-            if self._history.paused:
-                await self._driver.pause()  # so that this driver too knows to let the guest go on
+            if attach:
+                await self._agree()
         except PostcopyError as problem:
             if not attach:
                 self._end(self._never_begun(started_at, problem))
@@ -112,6 +114,15 @@ class Supervisor:
         )
         self._end(outcome)
         return outcome
+
+    async def _agree(self) -> None:
+        """Have the driver know, and the hypervisor have, what an earlier supervisor asked for."""
+        if self._history.paused:
+            await self._driver.pause()  # so that the guest is let go on afterwards
+        if self._limited:
+            # The policy begins with what the user allows; so must the hypervisor.
+            with contextlib.suppress(PostcopyError):
+                await self._driver.set_downtime_limit(self._history.downtime_limit)
 
     def _never_begun(self, started_at: float, problem: PostcopyError) -> Outcome:
         unknown = isinstance(problem, OutcomeUnknownError)
@@ -152,10 +163,9 @@ class Supervisor:
         for sample in self._journal.samples(self._run_id):
             self._history.add(sample)
             self._tracker.observe(sample.phase)
-        self._history.paused = any(
-            kind == Acted.__name__ and text.startswith(Action.PAUSE)
-            for _, kind, text in self._journal.events(self._run_id)
-        )
+        acted = [text for _, kind, text in self._journal.events(self._run_id) if kind == "Acted"]
+        self._history.paused = any(text.startswith(Action.PAUSE) for text in acted)
+        self._limited = any(text.startswith(Action.LIMIT_DOWNTIME) for text in acted)
         return self._journal.run(self._run_id).started_at
 
     async def _take(self, sample: Sample) -> None:
@@ -194,7 +204,10 @@ class Supervisor:
         except PostcopyError as error:
             self._refusals += 1
             if self._refusals >= _TRIES:
-                raise
+                if decision.downtime_limit is None:
+                    raise
+                # A wish, not a need: it is taken as granted, so that it is not asked for again.
+                self._history.downtime_limit = decision.downtime_limit
             return Noted(self._clock.now(), f"{action} was not accepted: {error.message}")
         self._refusals = 0
         now = self._clock.now()

@@ -25,6 +25,10 @@ _DISK_SECONDS = 1.0
 _SPARE_SHARE, _SPARE_SECONDS = 1.1, 0.3
 # In the first pass: how much of what has been sent is taken to be dirty again.
 _DIRTY_AGAIN = 0.25
+# The stop to begin with. Device state and the hand-over take about as long by themselves.
+_SHORT_STOP_SECONDS = 0.03
+# Whoever pays this for a second, in guest-seconds, does not wait for a shorter stop.
+_HURRY = 0.8
 # A guest that is said to rest, and has not for one pass more, is believed so much less.
 _DOUBT = 0.85
 # A pass over a guest at rest comes out at this part of what it would else.
@@ -52,9 +56,11 @@ class Adaptive:
         latest = history.latest
         if latest is None:
             return Decision(Action.CONTINUE, "nothing is known yet")
-        if self.max_freeze is not None and self.max_freeze < history.downtime_limit:
-            reason = f"the guest may freeze for {format_seconds(self.max_freeze)} at most"
-            return Decision(Action.LIMIT_DOWNTIME, reason, self.max_freeze)
+        if (limit := self._first_limit(history)) < history.downtime_limit:
+            reason = (
+                f"a stop of {format_seconds(limit)} will do, unless it takes too long to get to"
+            )
+            return Decision(Action.LIMIT_DOWNTIME, reason, limit)
         if (pressed := self._deadline(history, latest)) is not None:
             return pressed
         if not latest.pass_ended:
@@ -62,17 +68,18 @@ class Adaptive:
         return self._at_pass_end(history, latest)
 
     def _at_pass_end(self, history: History, latest: Sample) -> Decision:
-        left, limit = latest.remaining_bytes, history.bandwidth * history.downtime_limit
-        if left <= limit:
+        left, allowed = latest.remaining_bytes, self._allowed(history)
+        fits = left <= history.bandwidth * allowed
+        if fits and history.downtime_limit >= allowed:
             return Decision(
                 Action.CONTINUE,
                 f"the {format_bytes(left)} left fit into a stop of"
-                f" {format_seconds(history.downtime_limit)}: pre-copy ends by itself",
+                f" {format_seconds(allowed)}: pre-copy ends by itself",
             )
         if latest.disk_remaining_bytes > history.bandwidth * _DISK_SECONDS:
             disks = format_bytes(latest.disk_remaining_bytes)
             return Decision(Action.CONTINUE, f"disks are still being copied, {disks} to go")
-        view = view_of(history)
+        view = view_of(history, allowed)
         if view is None:
             return Decision(Action.SWITCH, "passes bring nothing: nothing is being sent")
         chances = _chances(view, self._lull_ahead(history, view))
@@ -80,9 +87,31 @@ class Adaptive:
         passes = _passes(history)
         if weighed.saved > 0:
             return Decision(Action.CONTINUE, weighed.say(passes, self.price))
+        if fits:
+            return Decision(
+                Action.LIMIT_DOWNTIME,
+                f"the {format_bytes(left)} left fit into a stop of"
+                f" {format_seconds(view.seconds_to_send(left))}, and less is not worth the time",
+                allowed,
+            )
         if (bound := self._forbidden(view)) is not None:
             return Decision(Action.CONTINUE, bound)
         return Decision(Action.SWITCH, _why(history, view, weighed, passes))
+
+    def _allowed(self, history: History) -> float:
+        """Return for how long the guest may stand still at a pre-copy switchover."""
+        allowed = history.allowed_downtime
+        return allowed if self.max_freeze is None else min(allowed, self.max_freeze)
+
+    def _first_limit(self, history: History) -> float:
+        """Return the downtime limit to begin with.
+
+        It is far less than what is allowed: a guest that converges anyway then stops for a moment
+        only. As soon as that is not worth its time any more, what is allowed is used.
+        """
+        allowed = self._allowed(history)
+        short = not history.passes and self.price < _HURRY
+        return min(allowed, _SHORT_STOP_SECONDS) if short else allowed
 
     def _lull_ahead(self, history: History, view: View) -> float:
         """Return how likely it is that the guest rests for all of the next pass."""
@@ -194,7 +223,11 @@ def _weigh(
     saved = longer = converging = 0.0
     now = view.seconds_to_send(view.left_bytes)
     for curve, weight in view.curves:
-        stop = price * now + view.lost(view.left_bytes, curve, harm)
+        stop = price * now + (
+            harm.stop_seconds + now
+            if view.left_bytes <= view.limit_bytes
+            else view.lost(view.left_bytes, curve, harm)
+        )
         for luck, chance in chances:
             share = weight * chance
             best, cost = _best(view, curve, luck, price, harm, seconds_left)

@@ -158,7 +158,8 @@ async def test_everything_is_in_the_journal(tmp_path: Path) -> None:
     decisions = [event for event in told if isinstance(event, Decided)]
     assert decisions[-1].action is Action.SWITCH
     assert all(decision.reason for decision in decisions)
-    assert sum(isinstance(event, Acted) for event in told) == 1
+    acted = [event.action for event in told if isinstance(event, Acted)]
+    assert acted == [Action.LIMIT_DOWNTIME, Action.SWITCH]
 
 
 async def test_a_journal_that_breaks_does_not_stop_the_migration(tmp_path: Path) -> None:
@@ -247,6 +248,29 @@ async def test_a_guest_that_is_paused_ends_precopy_and_whoever_attaches_knows(
             attach=True
         )
         assert later.calls[:2] == ["attach", "pause"]
+
+
+async def test_a_downtime_limit_that_is_always_refused_stops_nothing() -> None:
+    class Stubborn(FakeDriver):
+        async def set_downtime_limit(self, seconds: float) -> None:
+            raise PostcopyError("never")
+
+    driver = Stubborn(BUSY, poll_seconds=0.01)
+    events: list[Event] = []
+    outcome = await Supervisor(driver, Adaptive(), observe=events.append, clock=driver.clock).run()
+    assert outcome.fate is Fate.COMPLETED
+    assert sum(isinstance(event, Noted) for event in events) == 20
+
+
+async def test_whoever_attaches_sets_the_downtime_limit_anew(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        run = journal.begin(
+            guest="g", source="a", destination="b", policy="x", driver={}, started_at=0.0
+        )
+        await Supervisor(FakeDriver(CALM), Adaptive(), journal=journal, run_id=run.id).run()
+        later = FakeDriver(CALM)
+        await Supervisor(later, Precopy(), journal=journal, run_id=run.id).run(attach=True)
+        assert later.calls[:2] == ["attach", "downtime 0.3"]
 
 
 def test_a_fold_goes_through_each_sample_once() -> None:
