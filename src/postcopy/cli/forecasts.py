@@ -3,9 +3,10 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from postcopy.errors import JournalError
+from postcopy.forecast.curve import Observation
 from postcopy.forecast.outlook import Interval
 from postcopy.migration.decision import Policy
 from postcopy.migration.event import Event, Noted
@@ -21,8 +22,10 @@ __all__ = ["Forecasts", "keep_plan", "span"]
 _FRESH_SECONDS = 3600.0
 
 
-def keep_plan(journal: Journal, guest: str, destination: str, plan: Plan) -> None:
-    """Keep a plan for the run that may come of it."""
+def keep_plan(
+    journal: Journal, guest: str, destination: str, plan: Plan, seen: Sequence[Observation]
+) -> None:
+    """Keep a plan, and what was seen of the guest, for the run that may come of it."""
     journal.foresee(
         guest=guest,
         destination=destination,
@@ -30,6 +33,7 @@ def keep_plan(journal: Journal, guest: str, destination: str, plan: Plan) -> Non
         data={
             "methods": [each.to_dict() for each in plan.outlooks],
             "adaptive": spec_of(plan.policy),
+            "looks": [(each.seconds, each.dirtied_bytes) for each in seen],
         },
     )
 
@@ -51,36 +55,46 @@ class Forecasts:
         self._journal = journal
         self._run = run
         self._policy = policy
-        self._forecaster = Forecaster(policy, downtime_limit)
+        self._downtime_limit = downtime_limit
+        self._forecaster: Forecaster | None = None
         self._tell = tell
         self._told = False
 
-    def adopt(self) -> None:
-        """Take the latest plan for this guest and destination, if it is fresh, as a forecast."""
+    def adopt(self) -> list[tuple[float, float]]:
+        """Take the latest plan for this guest, if it is fresh; return what was seen of the guest.
+
+        What it expects of this policy and destination becomes a forecast of the run.
+        """
         with contextlib.suppress(JournalError):
             since = self._run.started_at - _FRESH_SECONDS
-            for foreseen in self._journal.foreseen(self._run.guest, since):
-                if (
-                    foreseen.destination in (self._run.destination, "")
-                    and (forecast := _of_plan(foreseen, spec_of(self._policy))) is not None
-                ):
+            plans = self._journal.foreseen(self._run.guest, since)
+            for plan in plans:
+                forecast = _of_plan(plan, spec_of(self._policy))
+                if forecast is not None and plan.destination in (self._run.destination, ""):
                     self._keep(forecast)
-                    return
+                    break
+            if plans:
+                looks = plans[0].data.get("looks", ())
+                return [(seconds, dirtied) for seconds, dirtied in looks]
+        return []
 
-    def watching(self, observe: Callable[[Event], None]) -> Callable[[Event], None]:
+    def watching(
+        self, observe: Callable[[Event], None], looks: Sequence[tuple[float, float]]
+    ) -> Callable[[Event], None]:
         """Return an observer that also has a forecast made when the first pass has ended."""
+        self._forecaster = forecaster = Forecaster(self._policy, self._downtime_limit, looks)
 
         def both(event: Event) -> None:
             observe(event)
-            self._forecaster(event)
-            if not self._told and (forecast := self._forecaster.forecast) is not None:
+            forecaster(event)
+            if not self._told and (forecast := forecaster.forecast) is not None:
                 self._expect(forecast)
 
         return both
 
     def rate(self, outcome: Outcome) -> None:
         """Score every forecast of the run."""
-        forecast = self._forecaster.wait()
+        forecast = self._forecaster.wait() if self._forecaster is not None else None
         if forecast is not None and not self._told:
             self._expect(forecast)
         with contextlib.suppress(JournalError):

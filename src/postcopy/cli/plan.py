@@ -104,12 +104,13 @@ async def plan(
         downtime_limit=downtime,
         disk_bytes=parse_bytes(disk) if disk else 0,
         page_bytes=parse_bytes(page_size),
+        looks=measured.seen,
     )
     made = make_plan(inputs, adaptive=adaptive, offers=measured.offers, notes=measured.notes)
     if guest is not None:
         # A journal that cannot be written costs the score of this forecast, and no more.
         with contextlib.suppress(JournalError), session.open_journal() as journal:
-            keep_plan(journal, guest, where, made)
+            keep_plan(journal, guest, where, made, measured.seen)
     if plot is not None:
         from postcopy.report.outlook import write_plot
 

@@ -60,8 +60,7 @@ async def watch(
         may_switch=policy.uses_postcopy,
     )
     forecasts = Forecasts(journal, run, policy, downtime_limit, tell=display)
-    if not attach:
-        forecasts.adopt()
+    looks = forecasts.adopt() if not attach else []
     with display:
         outcome = await carry_out(
             move,
@@ -69,9 +68,10 @@ async def watch(
             journal,
             run,
             downtime_limit=downtime_limit,
+            looks=looks,
             attach=attach,
             request=request,
-            observe=display if attach else forecasts.watching(display),
+            observe=display if attach else forecasts.watching(display, looks),
             complain=lambda error: click.echo(f"note: {error.message}", err=True),
         )
     forecasts.rate(outcome)

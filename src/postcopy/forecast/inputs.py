@@ -77,6 +77,7 @@ class Inputs:
 
     :param content: the bytes of memory that are not zeros.
     :param bandwidth: that comes through, in bytes a second.
+    :param looks: what was measured of the guest, for the policies to know as well.
     :param stream_bandwidth: what one connection carries at most, however fast the link.
     """
 
@@ -89,6 +90,7 @@ class Inputs:
     downtime_limit: float = 0.3
     disk_bytes: int = 0
     page_bytes: int = 4096
+    looks: tuple[Observation, ...] = ()
 
     def __post_init__(self) -> None:
         if self.memory_bytes <= 0:
@@ -134,6 +136,7 @@ class Inputs:
                 read_rate=Known(200.0, 10.0).draw(random),
             ),
             downtime_limit=self.downtime_limit,
+            looks=tuple((each.seconds, each.dirtied_bytes) for each in self.looks),
         )
 
 

@@ -111,7 +111,7 @@ def view_of(history: History, allowed_downtime: float | None = None) -> View | N
     seen = _observations(history)
     most = max(history.memory_bytes, last.remaining_bytes)
     curves = through(seen[-1], most if history.memory_bytes else math.inf)
-    weights = weigh(curves, seen, fading=_FADING)
+    weights = weigh(curves, [*_looks(history), *seen], fading=_FADING)
     likely = [(c, w) for c, w in zip(curves, weights, strict=True) if w > _NEGLIGIBLE]
     total = sum(weight for _, weight in likely)
     floor = bandwidth * history.downtime_limit
@@ -161,7 +161,7 @@ def watched_from_the_start(history: History) -> bool:
 
 def _observations(history: History) -> list[Observation]:
     """Return what each pass shows: what is left after it was dirtied while it went on."""
-    seen = []
+    seen: list[Observation] = []
     begin: float | None = None
     for one in history.passes:
         if begin is not None:
@@ -174,6 +174,11 @@ def _observations(history: History) -> list[Observation]:
         last = history.passes[-1]
         return [Observation(last.transferred_bytes / history.bandwidth, last.remaining_bytes)]
     return seen[-_MOST_PASSES_KEPT:]
+
+
+def _looks(history: History) -> list[Observation]:
+    """Return what was seen of the guest before the migration."""
+    return [Observation(seconds, dirtied) for seconds, dirtied in history.looks]
 
 
 def _first_seconds(history: History) -> float | None:

@@ -53,6 +53,8 @@ class Scenario:
     harm: Harm = Harm()  # noqa: RUF009 - frozen, and so no trap
     downtime_limit: float = 0.3
     auto_converge: bool = False
+    looks: tuple[tuple[float, float], ...] = ()
+    """What was measured of the guest before, as `History` takes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,7 @@ class _Run:
         self.scenario, self.guest, self.link = scenario, guest, scenario.link
         self.policy, self.poll_seconds, self.most_seconds = policy, poll_seconds, most_seconds
         self.samples_a_pass = samples_a_pass
-        self.history = History(scenario.downtime_limit)
+        self.history = History(scenario.downtime_limit, scenario.looks)
         self.sets = guest.dirty.sets
         self.now = _SETUP_SECONDS
         self.number = 1

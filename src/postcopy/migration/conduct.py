@@ -7,7 +7,7 @@ processes, and settles what is left over at the end, whatever happened.
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from postcopy.errors import PostcopyError, RefusedError
@@ -60,6 +60,7 @@ async def carry_out(
     run: Run,
     *,
     downtime_limit: float = 0.3,
+    looks: Sequence[tuple[float, float]] = (),
     attach: bool = False,
     request: Callable[[Supervisor], None] | None = None,
     observe: Callable[[Event], None] = lambda event: None,
@@ -69,6 +70,7 @@ async def carry_out(
 
     :param run: the journal's entry for it.
     :param downtime_limit: how long the guest may stand still at a pre-copy switchover, in seconds.
+    :param looks: what was measured of the guest before: seconds, and bytes dirtied in them.
     :param request: what to ask of the supervisor before it begins.
     :param complain: told of a request by signal that could not be met.
     :raises asyncio.CancelledError: when interrupted. While that is safe the migration is called
@@ -78,6 +80,7 @@ async def carry_out(
         move.driver,
         policy,
         downtime_limit=downtime_limit,
+        looks=looks,
         journal=journal,
         run_id=run.id,
         observe=observe,

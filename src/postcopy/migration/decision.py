@@ -1,7 +1,7 @@
 """What a policy is given, and what it gives back."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -46,9 +46,12 @@ class History:
     """What is known of one migration so far; grows by one sample at a time.
 
     :param downtime_limit: how long the guest may stand still at a pre-copy switchover, in seconds.
+    :param looks: what was measured of the guest before: in how many seconds it dirtied how many
+        bytes.
     """
 
-    def __init__(self, downtime_limit: float) -> None:
+    def __init__(self, downtime_limit: float, looks: Sequence[tuple[float, float]] = ()) -> None:
+        self.looks = tuple(looks)
         self.allowed_downtime = downtime_limit
         """What the user allows; `downtime_limit` is what is set now."""
         self.downtime_limit = downtime_limit

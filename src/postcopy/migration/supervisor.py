@@ -6,7 +6,7 @@ one that is killed is replaced by another that attaches.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from postcopy.clock import Clock, SystemClock
@@ -37,6 +37,7 @@ class Supervisor:
     :param driver: what moves it.
     :param policy: what says when to switch.
     :param downtime_limit: how long the guest may stand still at a pre-copy switchover, in seconds.
+    :param looks: what was measured of the guest before, as `History` takes it.
     :param journal: where to record the run numbered `run_id`; nothing is recorded without it.
     :param observe: called with every `Event`, in order; it must be quick and must not raise.
     """
@@ -47,6 +48,7 @@ class Supervisor:
         policy: Policy,
         *,
         downtime_limit: float = 0.3,
+        looks: Sequence[tuple[float, float]] = (),
         journal: Journal | None = None,
         run_id: int = 0,
         observe: Callable[[Event], None] = lambda event: None,
@@ -58,7 +60,7 @@ class Supervisor:
         self._run_id = run_id
         self._observe = observe
         self._clock = clock or SystemClock()
-        self._history = History(downtime_limit)
+        self._history = History(downtime_limit, looks)
         self._tracker = PhaseTracker()
         self._switch = _Switch()
         self._wanted: Decision | None = None

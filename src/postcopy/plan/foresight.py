@@ -1,7 +1,9 @@
 """A forecast for a migration under way, made from its first pass."""
 
 import threading
+from collections.abc import Sequence
 
+from postcopy.forecast.curve import Observation
 from postcopy.forecast.inputs import Dirtying, Inputs, Known
 from postcopy.forecast.outlook import Method, outlook
 from postcopy.forecast.refit import view_of, watched_from_the_start
@@ -23,9 +25,14 @@ class Forecaster:
     That is done in a thread: the next pass may end, and must be decided on, before it is.
     """
 
-    def __init__(self, policy: Policy, downtime_limit: float) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        downtime_limit: float,
+        looks: Sequence[tuple[float, float]] = (),
+    ) -> None:
         self._policy = policy
-        self._history = History(downtime_limit)
+        self._history = History(downtime_limit, looks)
         self._forecast: Forecast | None = None
         self._thread: threading.Thread | None = None
         self._over = False
@@ -74,6 +81,7 @@ def foresee(history: History, policy: Policy) -> Forecast | None:
         bandwidth=Known(view.bandwidth, _BANDWIDTH_FACTOR),
         downtime_limit=history.downtime_limit,
         disk_bytes=history.disk_bytes,
+        looks=tuple(Observation(seconds, dirtied) for seconds, dirtied in history.looks),
     )
     method = Method(policy.name, policy, samples_a_pass=_SAMPLES_A_PASS)
     [expected] = outlook(inputs, [method], price=0.0, draws=_DRAWS)

@@ -166,6 +166,16 @@ def test_what_does_not_get_below_the_short_stop_uses_what_is_allowed() -> None:
     assert result.passes < 6
 
 
+def test_what_was_measured_before_spares_it_a_pass() -> None:
+    scenario = large(24, 6e9)
+    looks = tuple((seconds, scenario.guest.dirty(seconds)) for seconds in (0.5, 1.0, 2.0))
+    blind = simulate(scenario, Adaptive())
+    knowing = simulate(replace(scenario, looks=looks), Adaptive())
+    assert (blind.passes, knowing.passes) == (3, 2)
+    assert knowing.cost(PRICE) < blind.cost(PRICE)
+    assert knowing.cost(PRICE) <= 1.05 * oracle(scenario)
+
+
 def test_the_price_decides_how_long_it_tries() -> None:
     scenario = large(8, 1.1e9)
     patient: Result = simulate(scenario, Adaptive(price=0.01))
