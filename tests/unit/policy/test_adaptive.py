@@ -7,7 +7,7 @@ import pytest
 from postcopy.forecast.model import Bursts, Link
 from postcopy.forecast.simulator import End, Result, Scenario, simulate
 from postcopy.migration import Action, History
-from postcopy.policy import Adaptive, AfterFirstPass, Precopy, find
+from postcopy.policy import POLICIES, Adaptive, AfterFirstPass, Precopy, find
 
 from ..forecast.guests import GBIT, GIB, At, guest, large
 from .traces import MB, sample
@@ -193,3 +193,40 @@ def test_where_even_the_best_guest_cannot_converge_it_makes_no_second_pass() -> 
     assert result.passes == 2
     once = simulate(scenario, AfterFirstPass()).total_seconds
     assert result.total_seconds == pytest.approx(once, rel=0.01)
+
+
+BUSY, SWEEPING, CALM = large(2.4, 9e9, 25 * GBIT), large(12, 1.6e9, 25 * GBIT), large(4, 0.2e9)
+TERABYTE = Scenario(
+    guest=guest(1024 * GIB, 768 * GIB, 40 * GIB, 9e9), link=Link(bandwidth=25 * GBIT)
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "scenario"),
+    [
+        ("immediate", BUSY),
+        ("after-first-pass", SWEEPING),
+        ("precopy", BUSY),
+        ("nova:timeout_action=force_complete", BUSY),
+        ("nova-newton", SWEEPING),
+        ("ovirt", BUSY),
+        ("kubevirt", BUSY),
+        ("kubevirt-stall", BUSY),
+        ("virsh-timeout", BUSY),
+        ("guestperf", TERABYTE),
+    ],
+)
+def test_each_other_rule_costs_half_as_much_again_on_some_guest(
+    rule: str, scenario: Scenario
+) -> None:
+    other = simulate(scenario, find(rule), poll_seconds=0.5 if scenario is BUSY else None)
+    given_up = other.end is End.CANCELLED  # after all that time, the guest is where it was
+    assert given_up or other.cost(PRICE) > 1.5 * simulate(scenario, Adaptive()).cost(PRICE)
+
+
+@pytest.mark.parametrize("rule", [name for name in POLICIES if name != "adaptive"])
+@pytest.mark.parametrize("scenario", [BUSY, SWEEPING, CALM, TERABYTE])
+def test_no_other_rule_is_better_by_more_than_a_twentieth(rule: str, scenario: Scenario) -> None:
+    other = simulate(scenario, find(rule), most_seconds=50_000)
+    if other.end is not End.CANCELLED:
+        assert other.cost(PRICE) > 0.95 * simulate(scenario, Adaptive()).cost(PRICE)
