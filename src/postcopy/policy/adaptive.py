@@ -81,7 +81,7 @@ class Adaptive:
             return Decision(Action.CONTINUE, f"disks are still being copied, {disks} to go")
         view = view_of(history, allowed)
         if view is None:
-            return Decision(Action.SWITCH, "passes bring nothing: nothing is being sent")
+            return Decision(Action.CONTINUE, "nothing is being sent: after a switch it would wait")
         chances = _chances(view, self._lull_ahead(history, view))
         weighed = _weigh(view, chances, self.price, self._harm, self._seconds_left(history))
         passes = _passes(history)
@@ -115,7 +115,7 @@ class Adaptive:
 
     def _lull_ahead(self, history: History, view: View) -> float:
         """Return how likely it is that the guest rests for all of the next pass."""
-        believed = self.rest * _DOUBT ** max(0, len(history.passes) - 2)
+        believed = min(1.0, self.rest) * _DOUBT ** max(0, len(history.passes) - 2)
         if self.lull is None:
             return believed
         return believed * max(0.0, 1 - view.seconds_to_send(view.left_bytes) / self.lull)
@@ -145,6 +145,10 @@ class Adaptive:
             f"the deadline of {format_seconds(self.deadline)} decides: what is outstanding takes"
             f" {format_seconds(needed)}"
         )
+        if needed <= (allowed := self._allowed(history)):
+            # It fits into a stop: pre-copy ends, if it may.
+            enough = history.downtime_limit >= allowed
+            return None if enough else Decision(Action.LIMIT_DOWNTIME, reason, allowed)
         forbidden = self._too_risky(needed) or self._too_frozen(bandwidth, len(history.passes) < 1)
         if forbidden is None:
             return Decision(Action.SWITCH, reason)
