@@ -11,18 +11,22 @@ __all__ = ["data", "postcopy", "spawn"]
 _SECONDS = 120
 
 
-def postcopy(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end and check its exit code; no traceback may ever be seen."""
+def postcopy(*arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end and check its exit code; no traceback may ever be seen.
+
+    :param code: None for any: the caller has a better question.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "postcopy", *arguments],
         capture_output=True, text=True, timeout=_SECONDS, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
-    assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+    said = f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+    assert code in (done.returncode, None), said
     return done
 
 
-def data(*arguments: str, code: int = 0) -> Any:
+def data(*arguments: str, code: int | None = 0) -> Any:
     """Run the command with ``-f json`` and return what it printed."""
     return json.loads(postcopy(*arguments, "-f", "json", code=code).stdout)
 

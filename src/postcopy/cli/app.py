@@ -17,6 +17,7 @@ _COMMANDS = {
     "demo": ("postcopy.cli.demo", "Move a busy guest between two real hosts on this machine."),
     "check": ("postcopy.cli.check", "Is a host, a pair of hosts, a guest ready for post-copy?"),
     "plan": ("postcopy.cli.plan", "Forecast every method of moving a guest, and recommend one."),
+    "setup": ("postcopy.cli.setup", "Mend what check finds wrong: plan, diff, apply, undo."),
     "migrate": ("postcopy.cli.migrate", "Move a guest, with live progress."),
     "attach": ("postcopy.cli.attach", "Pick a running migration up and see it to its end."),
     "switch": ("postcopy.cli.attach", "Switch a running migration to post-copy now."),

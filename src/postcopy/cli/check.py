@@ -10,13 +10,13 @@ import click
 
 from postcopy.cli import findings
 from postcopy.cli.output import formats_option, print_data, print_table
-from postcopy.errors import NotFoundError, PostcopyError, UsageError
+from postcopy.cli.reach import inventory_option, lab_option, limit_option, reach
+from postcopy.errors import PostcopyError, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from postcopy.doctor import Examination, Progress
-    from postcopy.hosts import HostAccess
 
 __all__ = ["check"]
 
@@ -44,13 +44,9 @@ def _complete(
 @click.option(
     "--guest", metavar="NAME", help="May this guest go from the first HOST to the second?"
 )
-@click.option("--lab", "lab", default="default", show_default=True, help="Whose alpha and beta.")
-@click.option(
-    "--inventory",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Hosts of an Ansible inventory; Kolla's compute, OSA's nova_compute, or all.",
-)
-@click.option("--limit", metavar="PATTERN", help="Which of them, as ansible has it: compute,!n7.")
+@lab_option
+@inventory_option
+@limit_option
 @click.option("--only", metavar="GLOB", multiple=True, shell_complete=_complete,
               help="Only checks of these ids: kernel.*")  # fmt: skip
 @click.option("--skip", metavar="GLOB", multiple=True, shell_complete=_complete,
@@ -124,7 +120,7 @@ async def _examine(
 ) -> "Examination":
     from postcopy.doctor import examine
 
-    hosts = await _hosts(names, lab, inventory, limit)
+    hosts = await reach(names, lab, inventory, limit)
     if guest is not None and len(hosts) != 2:
         raise UsageError(
             f"--guest {guest} needs two hosts, and {len(hosts)} are named",
@@ -136,39 +132,6 @@ async def _examine(
         )
     finally:
         await asyncio.gather(*(host.close() for host in hosts))
-
-
-async def _hosts(
-    names: tuple[str, ...], lab: str, inventory: Path | None, limit: str | None
-) -> "list[HostAccess]":
-    from postcopy.hosts import connect, parse
-    from postcopy.hosts.inventory import read
-
-    if limit is not None and inventory is None:
-        raise UsageError(
-            "--limit chooses hosts of an inventory", hint="say which: --inventory FILE"
-        )
-    specs = [parse(name) for name in names]
-    if inventory is not None:
-        specs += await read(inventory, limit)
-    specs = specs or [parse("local")]
-    known = [spec.name for spec in specs]
-    for name in known:
-        if known.count(name) > 1:
-            raise UsageError(f"host {name} is named twice", hint="name each host once")
-    return [connect(spec, lambda name: _lab_host(lab, name)) for spec in specs]
-
-
-def _lab_host(lab: str, name: str) -> "HostAccess":
-    from postcopy.hosts import LocalHost
-    from postcopy.lab.lab import Lab
-
-    try:
-        host = Lab(lab).host(name)
-    except NotFoundError as error:
-        hint = f"{error.hint}; a host behind SSH is ssh://{name}"
-        raise NotFoundError(error.message, hint=hint) from error
-    return LocalHost(name, prefix=host.command(), environment=host.environment())
 
 
 def _progress(hosts: int) -> "Callable[[Progress], None]":

@@ -19,7 +19,7 @@ DEFAULT_RELEASE = "trixie"
 _PACKAGES = (
     *("qemu-system-x86", "qemu-utils", "libvirt-daemon", "libvirt-clients"),
     *("libvirt-daemon-driver-qemu", "openssh-server", "openssh-client"),
-    *("python3", "iproute2", "procps"),
+    *("python3", "iproute2", "procps", "nftables"),
 )
 
 # libvirt's storage driver was a part of libvirt-daemon until Debian 12.

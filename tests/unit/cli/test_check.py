@@ -34,7 +34,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> list[FakeHost]:
     async def instead(*arguments: object) -> list[FakeHost]:
         return made
 
-    monkeypatch.setattr(check, "_hosts", instead)
+    monkeypatch.setattr(check, "reach", instead)
     return made
 
 
@@ -188,7 +188,7 @@ def test_a_surprise_has_the_exit_code_of_surprises(
     async def explode(*arguments: object) -> None:
         raise ZeroDivisionError("surprise")
 
-    monkeypatch.setattr(check, "_hosts", explode)
+    monkeypatch.setattr(check, "reach", explode)
     assert run() == 255
     assert "ZeroDivisionError: surprise" in capsys.readouterr().err
 

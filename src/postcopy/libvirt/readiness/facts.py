@@ -84,6 +84,8 @@ class LibvirtFacts:
     :ivar huge_pages_free: how many, by their size in bytes.
     :ivar huge_page_bytes: the default size.
     :ivar sockets: which of libvirt's helpers there is a socket of.
+    :ivar systemd: whether services are systemd's there.
+    :ivar modular: whether a daemon of its own runs QEMU, virtqemud, and not libvirtd.
     """
 
     installed: bool
@@ -115,6 +117,8 @@ class LibvirtFacts:
     tls: TlsSet
     migration_tls: TlsSet
     firewalls: tuple[Firewall, ...]
+    systemd: bool
+    modular: bool
 
     @classmethod
     def of(cls, evidence: Evidence) -> "LibvirtFacts":
@@ -171,6 +175,8 @@ class LibvirtFacts:
             tls=_daemon_tls(evidence, daemon),
             migration_tls=_migration_tls(evidence, confs["qemu"]),
             firewalls=_firewalls(evidence),
+            systemd=bool(units := _units(evidence)),
+            modular=units[:2] == ["inactive", "active"],
         )
 
     @property
@@ -283,6 +289,12 @@ def _host_model(domcapabilities: ET.Element | None) -> str:
             cpu.extend(mode)
             return ET.tostring(cpu, encoding="unicode")
     return ""
+
+
+def _units(evidence: Evidence) -> list[str]:
+    """Return the states of libvirtd.service, virtqemud.socket and more; none without systemd."""
+    ran = evidence.ran("units")
+    return [] if ran.error or "not been booted" in ran.err else ran.out.split()
 
 
 def _version(pattern: str, text: str) -> Version | None:

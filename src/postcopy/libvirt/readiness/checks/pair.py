@@ -97,6 +97,7 @@ def cpu(pair: PairSubject) -> Result:
     title="the source resolves the destination's name, and not to itself",
     why="The destination tells the source its name; a source that cannot resolve it gives up.",
     remedy="add it to DNS or to /etc/hosts on the source, or set migration_host on the destination",
+    fix="libvirt.pair.names",
     proof="path",
 )
 def resolution(pair: PairSubject) -> Result:
@@ -275,4 +276,8 @@ def _handshake(pair: PairSubject, what: str, *, migrates: bool) -> Result:
         return skipped("one of them has no certificates for it, or it is not offered")
     if reach.ok:
         return passed(f"{path.target}: both certificates were accepted")
+    there = answering(pair.destination)
+    port = there.migration_ports[0] if migrates else there.daemon_ports.get("tls", 0)
+    if blocked(there.firewalls, port):
+        return skipped("the destination's own filter is in the way")
     return failed(f"{path.target}: {reach.error}")

@@ -1,0 +1,318 @@
+"""``postcopy setup``: what `postcopy check` finds wrong is mended, shown first, and undoable."""
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from postcopy.cli.output import format_option, print_data, print_table, runs_async
+from postcopy.cli.reach import inventory_option, lab_option, limit_option, reach
+from postcopy.errors import RefusedError, UnavailableError, UsageError
+from postcopy.hosts import HostAccess
+from postcopy.setup import Begun, LostSecretError, Plan, Record, begin, describe, go_on, undo
+from postcopy.setup.session import Proposal, propose, verify
+
+if TYPE_CHECKING:
+    from postcopy.setup.material import Material
+
+__all__ = ["setup"]
+
+
+@click.command()
+@click.argument("hosts", nargs=-1, metavar="[HOST]...")
+@click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing.")
+@click.option("--only", multiple=True, metavar="PATTERN", help="Of checks or fixes: nova.*.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--emit",
+    "kind",
+    type=click.Choice(["kolla", "osa", "ansible", "diff"]),
+    help="Write overrides for a configuration management instead of changing anything.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The directory for --emit; standard output without it.",
+)
+@click.option(
+    "--authority",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The certificate authority, cacert.pem and cakey.pem; one of its own without it.",
+)
+@lab_option
+@inventory_option
+@limit_option
+@click.option("--undo", "undone", metavar="RECORD", help="Take back what a record says was done.")
+@click.option("--list", "listed", is_flag=True, help="List the records.")
+@format_option
+@runs_async
+async def setup(
+    hosts: tuple[str, ...],
+    dry_run: bool,
+    only: tuple[str, ...],
+    yes: bool,
+    kind: str | None,
+    output: Path | None,
+    authority: Path | None,
+    lab: str,
+    inventory: Path | None,
+    limit: str | None,
+    undone: str | None,
+    listed: bool,
+    format_: str,
+) -> None:
+    """Mend what `postcopy check` finds wrong on HOSTs (this machine without any).
+
+    Shows every change first and asks; keeps a record of what it did, which --undo takes back to
+    the very bytes. Running it again changes nothing. Exit code 1: something is still wrong.
+    """
+    if listed:
+        _list(format_)
+    elif undone is not None:
+        await _undo(undone, yes, format_)
+    elif output is not None and kind is None:
+        raise UsageError("--output is for --emit", hint="add --emit ansible, for example")
+    else:
+        wish = _Wish(dry_run, only, yes, kind, output, authority, lab, format_)
+        async with _reached(hosts, lab, inventory, limit) as reached:
+            await _set_up(reached, wish)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the command line says."""
+
+    dry_run: bool
+    only: Sequence[str]
+    yes: bool
+    kind: str | None
+    output: Path | None
+    authority: Path | None
+    lab: str
+    format: str
+
+    @property
+    def looks(self) -> bool:
+        """Whether nothing is to be changed."""
+        return self.dry_run or self.kind is not None
+
+
+async def _set_up(hosts: Sequence[HostAccess], wish: _Wish) -> None:
+    from postcopy.setup.fixes import all_fixes
+    from postcopy.setup.material import Material
+
+    for record in _stopped(hosts, wish.lab):
+        await _pick_up(record, hosts, wish)
+    material = Material(wish.authority)
+    proposal = await propose(hosts, all_fixes(), wish.only, material=material.for_hosts)
+    for finding in proposal.unreachable:
+        raise UnavailableError(f"{finding.subject}: {finding.saw}", hint=finding.remedy)
+    if wish.kind is not None:
+        _emit(wish.kind, proposal.plans, wish.output)
+    elif wish.dry_run or proposal.empty:
+        _print_plans(proposal, wish.format)
+        if proposal.plans:
+            raise click.exceptions.Exit(1)
+    else:
+        await _carry_out(proposal, hosts, material, wish)
+
+
+async def _carry_out(
+    proposal: Proposal, hosts: Sequence[HostAccess], material: "Material", wish: _Wish
+) -> None:
+    if wish.format == "table":
+        _print_plans(proposal, wish.format)
+    plans = [plan for plan in proposal.plans if not plan.empty]
+    _confirm(f"do this on {', '.join(plan.host for plan in plans)}?", wish.yes)
+    material.keep()
+    ways = {host.name: host for host in hosts}
+    begun = await begin(plans, ways, time.time(), wish.lab)
+    with _told_how_to_undo(begun.record):
+        await go_on(begun, ways, _say)
+    left = await verify(proposal, hosts)
+    _print_outcome(proposal, begun.record, [finding.to_dict() for finding in left], wish.format)
+    if left or any(plan.left for plan in proposal.plans):
+        raise click.exceptions.Exit(1)
+
+
+def _stopped(hosts: Sequence[HostAccess], lab: str) -> list[Record]:
+    ours = {host.name for host in hosts}
+    return [
+        record
+        for record in Record.every()
+        if record.stopped_at is not None and ours & {*record.hosts} and record.lab == lab
+    ]
+
+
+async def _pick_up(record: Record, hosts: Sequence[HostAccess], wish: _Wish) -> None:
+    """Say where an earlier run stopped, and go on from there."""
+    at = record.stopped_at or 0
+    click.echo(
+        f"record {record.id} stopped at step {at + 1} of {len(record.steps)}:"
+        f" {record.steps[at].host}: {record.steps[at]}",
+        err=True,
+    )
+    if wish.looks:
+        _say(f"without --dry-run and --emit it goes on; or: {_undo_command(record)}")
+        return
+    missing = set(record.hosts) - {host.name for host in hosts}
+    if missing:
+        raise UsageError(
+            f"it was about {', '.join(sorted(missing))} too, and cannot go on without",
+            hint=f"name all of {', '.join(record.hosts)}; or take it back: {_undo_command(record)}",
+        )
+    _confirm("go on from there?", wish.yes, f"or take it back: {_undo_command(record)}")
+    ways = {host.name: host for host in hosts}
+    try:
+        with _told_how_to_undo(record):
+            await go_on(Begun(record), ways, _say)
+    except LostSecretError as error:
+        _say(f"{error.message}: it is taken back, and planned anew")
+        await undo(record, ways, _say)
+
+
+@contextlib.contextmanager
+def _told_how_to_undo(record: Record) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if record.stopped_at is not None:
+            click.echo(
+                f"stopped at step {record.stopped_at + 1} of {len(record.steps)}; run it again to"
+                f" go on, or take it back: {_undo_command(record)}",
+                err=True,
+            )
+        raise
+
+
+def _undo_command(record: Record) -> str:
+    return f"postcopy setup --undo {record.id}"
+
+
+def _confirm(question: str, yes: bool, more: str = "") -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError(
+            "nothing was changed: there is no terminal to ask at",
+            hint="; ".join(filter(None, ["run it with --yes, or --dry-run to see the plan", more])),
+        )
+    if not click.confirm(question, err=True):
+        raise click.Abort
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _print_plans(proposal: Proposal, format_: str) -> None:
+    from postcopy.setup.shown import plan_to_dict
+
+    def table() -> None:
+        for plan in proposal.plans:
+            click.echo(f"host {plan.host}: {', '.join(plan.mends) or 'nothing that can be mended'}")
+            for line in describe(plan):
+                click.echo(_coloured(line))
+        if proposal.empty:
+            click.echo("nothing to do")
+
+    print_data([plan_to_dict(plan) for plan in proposal.plans], format_, table)
+
+
+def _coloured(line: str) -> str:
+    colours = {"   +": "green", "   -": "red"}
+    for start, colour in colours.items():
+        if line.startswith(start) and not line.startswith((f"{start}++", f"{start}--")):
+            return click.style(line, fg=colour)
+    return line
+
+
+def _print_outcome(
+    proposal: Proposal, record: Record, left: list[dict[str, Any]], format_: str
+) -> None:
+    mended = sorted(set(record.mends) - {one["id"] for one in left})
+
+    def table() -> None:
+        click.echo(f"mended: {', '.join(mended) or 'nothing'}")
+        for one in left:
+            click.echo(f"still wrong: {one['id']} of {one['subject']}: {one['saw']}")
+        click.echo(f"to take it back: {_undo_command(record)}")
+
+    data = {
+        "record": record.id,
+        "mended": mended,
+        "still_wrong": left,
+        "left": [reason for plan in proposal.plans for reason in plan.left],
+    }
+    print_data(data, format_, table)
+
+
+def _emit(kind: str, plans: Sequence[Plan], output: Path | None) -> None:
+    from postcopy.setup.emit import emit
+
+    files = emit(kind, plans)
+    if not files:
+        click.echo("nothing to do", err=True)
+    for name, text in files.items():
+        if output is None:
+            click.echo(text if len(files) == 1 else f"# --- {name}\n{text}", nl=False)
+        else:
+            path = output / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            click.echo(path)
+
+
+def _list(format_: str) -> None:
+    def when(record: Record) -> str:
+        return datetime.fromtimestamp(record.created_at, UTC).astimezone().strftime("%F %T")
+
+    records = Record.every()
+    rows = [
+        (one.id, when(one), ", ".join(one.hosts), one.state, ", ".join(one.mends))
+        for one in records
+    ]
+    data = [
+        {"id": one.id, "created_at": one.created_at, "hosts": list(one.hosts), "state": one.state,
+         "mends": one.mends,
+         "steps": [{"host": s.host, "what": str(s), "state": s.state} for s in one.steps]}
+        for one in records
+    ]  # fmt: skip
+    columns = ("record", "written", "hosts", "state", "for")
+    print_data(data, format_, lambda: print_table(columns, rows))
+
+
+async def _undo(id_: str, yes: bool, format_: str) -> None:
+    record = Record.load(id_)
+    steps = [step for step in record.steps if step.state not in ("planned", "undone", "left")]
+    if format_ == "table":
+        for step in reversed(steps):
+            click.echo(f"take back {step.host}: {step}")
+    if steps:
+        _confirm("take this back?", yes)
+    async with _reached(tuple(record.hosts), record.lab) as reached:
+        left = await undo(record, {host.name: host for host in reached}, _say)
+    data = {"record": record.id, "state": record.state, "left": left}
+    lines = left or [f"record {record.id} is undone"]
+    print_data(data, format_, lambda: click.echo("\n".join(lines)))
+    if left:
+        raise click.exceptions.Exit(1)
+
+
+@contextlib.asynccontextmanager
+async def _reached(
+    called: Sequence[str], lab: str, inventory: Path | None = None, limit: str | None = None
+) -> AsyncIterator[list[HostAccess]]:
+    hosts = await reach(tuple(called), lab, inventory, limit)
+    try:
+        yield hosts
+    finally:
+        await asyncio.gather(*(host.close() for host in hosts))
