@@ -14,7 +14,7 @@ from postcopy.plan.measured import Measured
 __all__ = ["bandwidth", "measure"]
 
 _PAYLOAD = 0.952
-_SHAPED_FACTOR, _SEEN_FACTOR = 1.03, 1.3
+_SHAPED_FACTOR, _SEEN_FACTOR = 1.06, 1.3
 
 
 async def measure(

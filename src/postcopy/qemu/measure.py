@@ -24,6 +24,8 @@ _GIB, _MIB = 1 << 30, 1 << 20
 # 'sample-pages' of qapi/migration.json, for each GiB; fewer of a large guest, whose pages take
 # time to read and are many enough.
 _SAMPLES_LEAST, _SAMPLES_MOST, _SAMPLES_IN_ALL = 128, 8192, 131_072
+# Memory that is there may be zeros all the same.
+_RESIDENT_FACTOR = 1.06
 _ANSWER_SECONDS, _LOOK_SECONDS = 10.0, 0.05
 # A guest whose resident memory nobody can tell: somewhere from half of it to all of it.
 _CONTENT_SHARE, _CONTENT_FACTOR = 0.75, 1.35
@@ -58,7 +60,7 @@ async def measure(
         seen = await look(name, windows, once, progress)
         offers = await _offers(monitor)
     content = (
-        Known(min(resident, memory), 1.03)
+        Known(float(min(resident, memory)), _RESIDENT_FACTOR)
         if resident is not None
         else Known(_CONTENT_SHARE * memory, _CONTENT_FACTOR)
     )
