@@ -11,9 +11,11 @@ from postcopy.forecast.inputs import Known
 from postcopy.migration.outcome import Fate
 from postcopy.plan.measured import Measured
 
-__all__ = ["bandwidth", "measure"]
+__all__ = ["PAYLOAD", "bandwidth", "measure"]
 
-_PAYLOAD = 0.952
+PAYLOAD = 0.952
+"""Headers take the rest of a link (TCP over Ethernet, frames of 1500 bytes)."""
+
 _SHAPED_FACTOR, _SEEN_FACTOR = 1.06, 1.3
 
 
@@ -61,7 +63,7 @@ async def bandwidth(destination: str, source_uri: str | None, lab_name: str) -> 
         with contextlib.suppress(PostcopyError):
             rate = (await Lab(lab_name).link().status()).rate
             if rate is not None:
-                return Known(rate * _PAYLOAD, _SHAPED_FACTOR)
+                return Known(rate * PAYLOAD, _SHAPED_FACTOR)
     with contextlib.suppress(JournalError), session.open_journal() as journal:
         seen = [
             run.outcome.figures.transferred_bytes / run.outcome.total_seconds

@@ -22,8 +22,6 @@ from postcopy.units import format_bytes, format_rate, parse_bytes
 
 __all__ = ["plan"]
 
-# Headers take this much of a link; what is left is the memory's (TCP over Ethernet, 1500 bytes).
-_PAYLOAD = 0.952
 _GIVEN_FACTOR = 1.05
 
 
@@ -162,7 +160,7 @@ async def _bandwidth(
 ) -> Known:
     """Return what is known of the link: as given, as its lab shapes it, or as runs saw it."""
     if rate is not None:
-        return Known(rate * _PAYLOAD, _GIVEN_FACTOR)
+        return Known(rate * ends.PAYLOAD, _GIVEN_FACTOR)
     if guest is not None:
         known = await ends.bandwidth(destination, source_uri, lab)
         if known is not None:
