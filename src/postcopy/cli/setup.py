@@ -16,7 +16,7 @@ from postcopy.cli.output import format_option, print_data, print_table, runs_asy
 from postcopy.cli.reach import inventory_option, lab_option, limit_option, reach
 from postcopy.errors import RefusedError, UnavailableError, UsageError
 from postcopy.hosts import HostAccess
-from postcopy.setup import Begun, LostSecretError, Plan, Record, begin, describe, go_on, undo
+from postcopy.setup import Begun, LostSecretError, Plan, Record, alone, begin, describe, go_on, undo
 from postcopy.setup.session import Proposal, propose, verify
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ async def setup(
     else:
         wish = _Wish(dry_run, only, yes, kind, output, authority, lab, format_)
         async with _reached(hosts, lab, inventory, limit) as reached:
-            await _set_up(reached, wish)
+            with contextlib.nullcontext() if wish.looks else alone():
+                await _set_up(reached, wish)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +300,8 @@ async def _undo(id_: str, yes: bool, format_: str) -> None:
     if steps:
         _confirm("take this back?", yes)
     async with _reached(tuple(record.hosts), record.lab) as reached:
-        left = await undo(record, {host.name: host for host in reached}, _say)
+        with alone():
+            left = await undo(record, {host.name: host for host in reached}, _say)
     data = {"record": record.id, "state": record.state, "left": left}
     lines = left or [f"record {record.id} is undone"]
     print_data(data, format_, lambda: click.echo("\n".join(lines)))

@@ -8,7 +8,7 @@ instead.
 
 from postcopy.setup.apply import Begun, LostSecretError, begin, go_on
 from postcopy.setup.plan import Plan, make_plan, wanted
-from postcopy.setup.record import Record
+from postcopy.setup.record import Record, alone
 from postcopy.setup.shown import describe, diff
 from postcopy.setup.undo import undo
 
@@ -24,4 +24,5 @@ __all__ = [
     "undo",
     "LostSecretError",
     "Record",
+    "alone",
 ]

@@ -8,20 +8,22 @@ A record holds changed lines and digests, no file as a whole and nothing of a se
 secret file held before is kept on its host, beside it.
 """
 
+import contextlib
 import enum
+import fcntl
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from postcopy.errors import JournalError, NotFoundError
+from postcopy.errors import JournalError, NotFoundError, RetryableError
 from postcopy.paths import state_dir
 
-__all__ = ["FORMAT", "Kind", "Record", "State", "Step", "records_dir"]
+__all__ = ["FORMAT", "Kind", "Record", "State", "Step", "alone", "records_dir"]
 
 FORMAT = 1
 
@@ -194,6 +196,34 @@ class Record:
             except (OSError, ValueError, KeyError, TypeError):
                 continue  # --undo says what is wrong with it
         return found
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Keep other set-ups from here out while the block runs; the lock dies with its holder.
+
+    :raises RetryableError: when one is at work.
+    :raises JournalError: when the lock cannot be made.
+    """
+    path = records_dir().parent / "lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise JournalError(
+            f"cannot make the lock {path}: {error.strerror}",
+            hint="make it writable, or point POSTCOPY_STATE_DIR at another directory",
+        ) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RetryableError(
+                "another `postcopy setup` is at work from here", hint="wait until it has ended"
+            ) from None
+        yield
+    finally:
+        os.close(lock)
 
 
 def records_dir() -> Path:

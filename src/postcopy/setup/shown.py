@@ -11,8 +11,9 @@ from postcopy.setup.plan import Plan
 __all__ = ["describe", "diff", "mask", "plan_to_dict"]
 
 _SECRET = re.compile(
-    r"^([ +-]?\s*[#;]?\s*[\w.-]*"
-    r"(?:password|passwd|secret|token|credential|transport_url|connection)[\w.-]*\s*[=:]\s*)(\S.*)$",
+    r"^([ +-]?\s*[#;]?\s*"
+    r"(?:[\w.-]*(?:password|passwd|secret|token|credential|transport_url)[\w.-]*"
+    r"|(?:slave_)?connection)\s*[=:]\s*)(\S.*)$",
     re.IGNORECASE,
 )
 _IN_URL = re.compile(r"(://[^/\s:@]*:)[^@\s]+(@)")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from postcopy.errors import RefusedError, UnavailableError
+from postcopy.errors import RefusedError, RetryableError, UnavailableError
 from postcopy.hosts import HostAccess, LocalHost
 from postcopy.processes import Completed
 from postcopy.readiness import Command, FileChange
-from postcopy.setup import Begun, LostSecretError, Plan, Record, begin, go_on, undo
+from postcopy.setup import Begun, LostSecretError, Plan, Record, alone, begin, go_on, undo
 
 from .hosts import HostInHere, KilledHere
 
@@ -280,3 +280,10 @@ async def test_links_are_followed_and_stay_links(site: Site) -> None:
     await go_on(begun, hosts)
     assert (site.root / "link.conf").is_symlink()
     assert (site.root / "real.conf").read_text() == "b\n"
+
+
+def test_two_at_once_are_one_too_many() -> None:
+    with alone(), pytest.raises(RetryableError, match="at work"), alone():
+        pass
+    with alone():
+        pass
