@@ -7,9 +7,9 @@ concerns (that there is no KVM, that services do not run) is found at the beginn
 import asyncio
 import datetime
 import json
-import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -311,7 +311,7 @@ def test_what_is_written_for_ansible_does_the_same(beta: Site, tmp_path: Path) -
 
 
 def _ansible(inventory: Path, directory: Path) -> Any:
-    program = shutil.which("ansible-playbook", path=".venv/bin") or "ansible-playbook"
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
     done = subprocess.run(
         [program, "-i", str(inventory), str(directory / "postcopy.yml")],
         capture_output=True, text=True, timeout=120, check=False,

@@ -6,17 +6,23 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from postcopy.cli.output import format_option, print_data, print_table, runs_async
+from postcopy.cli.changes import (
+    print_outcome,
+    print_overrides,
+    print_plans,
+    print_records,
+    undo_command,
+)
+from postcopy.cli.output import format_option, print_data, runs_async
 from postcopy.cli.reach import inventory_option, lab_option, limit_option, reach
 from postcopy.errors import RefusedError, UnavailableError, UsageError
 from postcopy.hosts import HostAccess
-from postcopy.setup import Begun, LostSecretError, Plan, Record, alone, begin, describe, go_on, undo
+from postcopy.setup import Begun, LostSecretError, Record, alone, begin, go_on, undo
 from postcopy.setup.session import Proposal, propose, verify
 
 if TYPE_CHECKING:
@@ -75,7 +81,7 @@ async def setup(
     the very bytes. Running it again changes nothing. Exit code 1: something is still wrong.
     """
     if listed:
-        _list(format_)
+        print_records(format_)
     elif undone is not None:
         await _undo(undone, yes, format_)
     elif output is not None and kind is None:
@@ -117,9 +123,9 @@ async def _set_up(hosts: Sequence[HostAccess], wish: _Wish) -> None:
     for finding in proposal.unreachable:
         raise UnavailableError(f"{finding.subject}: {finding.saw}", hint=finding.remedy)
     if wish.kind is not None:
-        _emit(wish.kind, proposal.plans, wish.output)
+        print_overrides(wish.kind, proposal.plans, wish.output)
     elif wish.dry_run or proposal.empty:
-        _print_plans(proposal, wish.format)
+        print_plans(proposal, wish.format)
         if proposal.plans:
             raise click.exceptions.Exit(1)
     else:
@@ -130,7 +136,7 @@ async def _carry_out(
     proposal: Proposal, hosts: Sequence[HostAccess], material: "Material", wish: _Wish
 ) -> None:
     if wish.format == "table":
-        _print_plans(proposal, wish.format)
+        print_plans(proposal, wish.format)
     plans = [plan for plan in proposal.plans if not plan.empty]
     _confirm(f"do this on {', '.join(plan.host for plan in plans)}?", wish.yes)
     material.keep()
@@ -139,7 +145,7 @@ async def _carry_out(
     with _told_how_to_undo(begun.record):
         await go_on(begun, ways, _say)
     left = await verify(proposal, hosts)
-    _print_outcome(proposal, begun.record, [finding.to_dict() for finding in left], wish.format)
+    print_outcome(proposal, begun.record, [finding.to_dict() for finding in left], wish.format)
     if left or any(plan.left for plan in proposal.plans):
         raise click.exceptions.Exit(1)
 
@@ -162,15 +168,15 @@ async def _pick_up(record: Record, hosts: Sequence[HostAccess], wish: _Wish) -> 
         err=True,
     )
     if wish.looks:
-        _say(f"without --dry-run and --emit it goes on; or: {_undo_command(record)}")
+        _say(f"without --dry-run and --emit it goes on; or: {undo_command(record)}")
         return
     missing = set(record.hosts) - {host.name for host in hosts}
     if missing:
         raise UsageError(
             f"it was about {', '.join(sorted(missing))} too, and cannot go on without",
-            hint=f"name all of {', '.join(record.hosts)}; or take it back: {_undo_command(record)}",
+            hint=f"name all of {', '.join(record.hosts)}; or take it back: {undo_command(record)}",
         )
-    _confirm("go on from there?", wish.yes, f"or take it back: {_undo_command(record)}")
+    _confirm("go on from there?", wish.yes, f"or take it back: {undo_command(record)}")
     ways = {host.name: host for host in hosts}
     try:
         with _told_how_to_undo(record):
@@ -188,14 +194,10 @@ def _told_how_to_undo(record: Record) -> Iterator[None]:
         if record.stopped_at is not None:
             click.echo(
                 f"stopped at step {record.stopped_at + 1} of {len(record.steps)}; run it again to"
-                f" go on, or take it back: {_undo_command(record)}",
+                f" go on, or take it back: {undo_command(record)}",
                 err=True,
             )
         raise
-
-
-def _undo_command(record: Record) -> str:
-    return f"postcopy setup --undo {record.id}"
 
 
 def _confirm(question: str, yes: bool, more: str = "") -> None:
@@ -212,83 +214,6 @@ def _confirm(question: str, yes: bool, more: str = "") -> None:
 
 def _say(text: str) -> None:
     click.echo(text, err=True)
-
-
-def _print_plans(proposal: Proposal, format_: str) -> None:
-    from postcopy.setup.shown import plan_to_dict
-
-    def table() -> None:
-        for plan in proposal.plans:
-            click.echo(f"host {plan.host}: {', '.join(plan.mends) or 'nothing that can be mended'}")
-            for line in describe(plan):
-                click.echo(_coloured(line))
-        if proposal.empty:
-            click.echo("nothing to do")
-
-    print_data([plan_to_dict(plan) for plan in proposal.plans], format_, table)
-
-
-def _coloured(line: str) -> str:
-    colours = {"   +": "green", "   -": "red"}
-    for start, colour in colours.items():
-        if line.startswith(start) and not line.startswith((f"{start}++", f"{start}--")):
-            return click.style(line, fg=colour)
-    return line
-
-
-def _print_outcome(
-    proposal: Proposal, record: Record, left: list[dict[str, Any]], format_: str
-) -> None:
-    mended = sorted(set(record.mends) - {one["id"] for one in left})
-
-    def table() -> None:
-        click.echo(f"mended: {', '.join(mended) or 'nothing'}")
-        for one in left:
-            click.echo(f"still wrong: {one['id']} of {one['subject']}: {one['saw']}")
-        click.echo(f"to take it back: {_undo_command(record)}")
-
-    data = {
-        "record": record.id,
-        "mended": mended,
-        "still_wrong": left,
-        "left": [reason for plan in proposal.plans for reason in plan.left],
-    }
-    print_data(data, format_, table)
-
-
-def _emit(kind: str, plans: Sequence[Plan], output: Path | None) -> None:
-    from postcopy.setup.emit import emit
-
-    files = emit(kind, plans)
-    if not files:
-        click.echo("nothing to do", err=True)
-    for name, text in files.items():
-        if output is None:
-            click.echo(text if len(files) == 1 else f"# --- {name}\n{text}", nl=False)
-        else:
-            path = output / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            click.echo(path)
-
-
-def _list(format_: str) -> None:
-    def when(record: Record) -> str:
-        return datetime.fromtimestamp(record.created_at, UTC).astimezone().strftime("%F %T")
-
-    records = Record.every()
-    rows = [
-        (one.id, when(one), ", ".join(one.hosts), one.state, ", ".join(one.mends))
-        for one in records
-    ]
-    data = [
-        {"id": one.id, "created_at": one.created_at, "hosts": list(one.hosts), "state": one.state,
-         "mends": one.mends,
-         "steps": [{"host": s.host, "what": str(s), "state": s.state} for s in one.steps]}
-        for one in records
-    ]  # fmt: skip
-    columns = ("record", "written", "hosts", "state", "for")
-    print_data(data, format_, lambda: print_table(columns, rows))
 
 
 async def _undo(id_: str, yes: bool, format_: str) -> None:
