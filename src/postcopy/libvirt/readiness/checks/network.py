@@ -1,6 +1,6 @@
 """Checks of how a host is reached: its daemon, its migration ports, its names."""
 
-from postcopy.libvirt.readiness.checks.catalogue import CHECKS, libvirt_of
+from postcopy.libvirt.readiness.checks.catalogue import CHECKS, answering, libvirt_of
 from postcopy.libvirt.readiness.facts import is_loopback
 from postcopy.libvirt.readiness.firewall import Firewall, Passage
 from postcopy.readiness import HostSubject, Result, failed, passed, skipped, warned
@@ -28,6 +28,7 @@ def remote(host: HostSubject) -> Result:
         return passed(", ".join(found))
     if facts.listens(_SSH):
         return passed("by SSH alone")
+    answering(host)  # one that does not run listens nowhere
     wanted = [name for name in ("tls", "tcp") if facts.daemon.number(f"listen_{name}", 0)]
     asked = f"; listen_{wanted[0]} = 1 alone opens nothing" if wanted else ""
     return failed(f"nothing listens at 16509, 16514 or 22{asked}")
