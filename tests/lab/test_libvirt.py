@@ -155,19 +155,19 @@ def test_a_host_sends_a_guest_to_its_peer_by_tls_and_by_ssh(
     busy.assert_whole("beta")
 
 
-def test_strangers_are_not_let_in(pair: Pair, tmp_path: Path) -> None:
-    address = pair.lab.host("alpha").control_address
+def test_strangers_are_not_let_in(busy: Pair, tmp_path: Path) -> None:
+    address = busy.lab.host("alpha").control_address
     other = pki.Authority.create("another lab", datetime.datetime.now(datetime.UTC))
     issued = other.issue("somebody", datetime.datetime.now(datetime.UTC))
     pki.install(issued, tmp_path, pki.CLIENT_FILES)
     # Believe the server, so that it is the server that has to refuse.
-    ours = credentials.keys_directory(pair.lab.host("alpha")) / "cacert.pem"
+    ours = credentials.keys_directory(busy.lab.host("alpha")) / "cacert.pem"
     (tmp_path / "cacert.pem").write_bytes(ours.read_bytes())
     for uri in (
         f"qemu+tls://{address}/system?pkipath={tmp_path}",
         f"qemu+ssh://root@{address}/system?no_tty=1",
     ):
-        said = postcopy("migrate", GUEST, pair.uris["beta"]["unix"], "--from", uri, code=69)
+        said = postcopy("migrate", GUEST, busy.uris["beta"]["unix"], "--from", uri, code=69)
         assert "cannot connect" in said.stderr
 
 
