@@ -160,9 +160,9 @@ def test_strangers_are_not_let_in(busy: Pair, tmp_path: Path) -> None:
     other = pki.Authority.create("another lab", datetime.datetime.now(datetime.UTC))
     issued = other.issue("somebody", datetime.datetime.now(datetime.UTC))
     pki.install(issued, tmp_path, pki.CLIENT_FILES)
-    # Believe the server, so that it is the server that has to refuse.
+    # The client believes both, so that it is the server that has to refuse.
     ours = credentials.keys_directory(busy.lab.host("alpha")) / "cacert.pem"
-    (tmp_path / "cacert.pem").write_bytes(ours.read_bytes())
+    (tmp_path / "cacert.pem").write_bytes(ours.read_bytes() + other.certificate)
     for uri in (
         f"qemu+tls://{address}/system?pkipath={tmp_path}",
         f"qemu+ssh://root@{address}/system?no_tty=1",
