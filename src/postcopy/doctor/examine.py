@@ -106,7 +106,8 @@ async def examine(
     pairs = [PairSubject(a, b) for a, b in permutations(subjects, 2)] if len(hosts) > 1 else []
     if guest is not None:
         pairs = pairs[:1]
-    pairs = await _measured(pairs, ways, chosen, floors, steps)
+    if proofs:
+        pairs = await _measured(pairs, ways, chosen, floors, steps)
     guests = []
     if guest is not None and pairs:
         guests = [await _guest(guest, pairs[0], looked[0][1], ways, floors)]

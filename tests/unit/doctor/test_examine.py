@@ -173,6 +173,11 @@ async def test_a_floor_that_cannot_read_an_answer_stops_nobody() -> None:
     assert {f.verdict for f in done.findings if f.id == "weather.dry"} == {Verdict.SKIP}
 
 
+async def test_without_proofs_nothing_is_measured() -> None:
+    found = await check(FakeHost("alpha", SUN), FakeHost("beta", SUN), proofs=False)
+    assert found["weather.near", "alpha -> beta"].verdict is Verdict.SKIP
+
+
 async def test_a_measurement_that_fails_says_why() -> None:
     async def broken(source: HostAccess, destination: HostAccess, pair: PairSubject) -> list[int]:
         raise UnavailableError("the link is down")

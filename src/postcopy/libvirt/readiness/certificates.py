@@ -5,12 +5,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from postcopy.readiness import File
+from postcopy.libvirt.readiness.conf import Conf
+from postcopy.readiness import Evidence, File
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-__all__ = ["Certificate", "Key", "TlsSet", "day", "read_certificate"]
+__all__ = [
+    "TlsSet",
+    "of_daemon",
+    "of_migrations",
+    "Certificate",
+    "Key",
+    "read_certificate",
+    "day",
+]
+
+_PKI = "/etc/pki/libvirt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +92,46 @@ class TlsSet:
     def certificates(self) -> tuple[Certificate, ...]:
         """All that are there."""
         return tuple(one for one in (self.authority, self.server, self.client) if one is not None)
+
+
+def of_daemon(evidence: Evidence, daemon: Conf) -> TlsSet:
+    """Return what libvirt's daemon has, by its own configuration."""
+    authority = evidence.file(daemon.text("ca_file", "/etc/pki/CA/cacert.pem"))
+    server = evidence.file(daemon.text("cert_file", f"{_PKI}/servercert.pem"))
+    client = evidence.file(f"{_PKI}/clientcert.pem")
+    return TlsSet(
+        place=_PKI,
+        authority=read_certificate(authority),
+        server=read_certificate(server, authority),
+        client=read_certificate(client, authority),
+        server_key=_key(evidence, daemon.text("key_file", f"{_PKI}/private/serverkey.pem")),
+        client_key=_key(evidence, f"{_PKI}/private/clientkey.pem"),
+    )
+
+
+def of_migrations(evidence: Evidence, qemu: Conf) -> TlsSet:
+    """Return what QEMUs have for migrations, by ``qemu.conf``."""
+    place = qemu.text("migrate_tls_x509_cert_dir")
+    if not place:
+        own = "/etc/pki/libvirt-migrate"
+        default = qemu.text("default_tls_x509_cert_dir", "/etc/pki/qemu")
+        place = own if evidence.file(own).exists else default
+    authority = evidence.file(f"{place}/ca-cert.pem")
+    return TlsSet(
+        place=place,
+        authority=read_certificate(authority),
+        server=read_certificate(evidence.file(f"{place}/server-cert.pem"), authority),
+        client=read_certificate(evidence.file(f"{place}/client-cert.pem"), authority),
+        server_key=_key(evidence, f"{place}/server-key.pem"),
+        client_key=_key(evidence, f"{place}/client-key.pem"),
+    )
+
+
+def _key(evidence: Evidence, path: str) -> Key:
+    file = evidence.file(path)
+    return Key(
+        path=path, exists=file.exists, mode=file.mode or 0, uid=file.uid or 0, gid=file.gid or 0
+    )
 
 
 def read_certificate(file: File, authority: File | None = None) -> Certificate | None:

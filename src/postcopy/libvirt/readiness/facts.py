@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from postcopy.libvirt.readiness import certificates, markup
-from postcopy.libvirt.readiness.certificates import Key, TlsSet
+from postcopy.libvirt.readiness.certificates import TlsSet
 from postcopy.libvirt.readiness.conf import Conf
 from postcopy.libvirt.readiness.firewall import Firewall
 from postcopy.readiness import Evidence
@@ -21,7 +21,6 @@ _GRANTS_USERFAULTFD: Version = (10, 1, 0)
 """Since then libvirt opens `/dev/userfaultfd` to each QEMU, in that QEMU's own ``/dev``."""
 
 _ETC = "/etc/libvirt"
-_PKI = "/etc/pki/libvirt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +171,8 @@ class LibvirtFacts:
                 for name in ("virtlogd", "virtlockd")
                 if evidence.file(f"/run/libvirt/{name}-sock").exists
             ),
-            tls=_daemon_tls(evidence, daemon),
-            migration_tls=_migration_tls(evidence, confs["qemu"]),
+            tls=certificates.of_daemon(evidence, daemon),
+            migration_tls=certificates.of_migrations(evidence, confs["qemu"]),
             firewalls=_firewalls(evidence),
             systemd=bool(units := _units(evidence)),
             modular=units[:2] == ["inactive", "active"],
@@ -399,44 +398,6 @@ def _huge_pages(evidence: Evidence) -> dict[int, int]:
         if size and free is not None:
             found[int(size[1]) << 10] = free
     return found
-
-
-def _daemon_tls(evidence: Evidence, daemon: Conf) -> TlsSet:
-    authority = evidence.file(daemon.text("ca_file", "/etc/pki/CA/cacert.pem"))
-    server = evidence.file(daemon.text("cert_file", f"{_PKI}/servercert.pem"))
-    client = evidence.file(f"{_PKI}/clientcert.pem")
-    return TlsSet(
-        place=_PKI,
-        authority=certificates.read_certificate(authority),
-        server=certificates.read_certificate(server, authority),
-        client=certificates.read_certificate(client, authority),
-        server_key=_key(evidence, daemon.text("key_file", f"{_PKI}/private/serverkey.pem")),
-        client_key=_key(evidence, f"{_PKI}/private/clientkey.pem"),
-    )
-
-
-def _migration_tls(evidence: Evidence, qemu: Conf) -> TlsSet:
-    place = qemu.text("migrate_tls_x509_cert_dir")
-    if not place:
-        own = "/etc/pki/libvirt-migrate"
-        default = qemu.text("default_tls_x509_cert_dir", "/etc/pki/qemu")
-        place = own if evidence.file(own).exists else default
-    authority = evidence.file(f"{place}/ca-cert.pem")
-    return TlsSet(
-        place=place,
-        authority=certificates.read_certificate(authority),
-        server=certificates.read_certificate(evidence.file(f"{place}/server-cert.pem"), authority),
-        client=certificates.read_certificate(evidence.file(f"{place}/client-cert.pem"), authority),
-        server_key=_key(evidence, f"{place}/server-key.pem"),
-        client_key=_key(evidence, f"{place}/client-key.pem"),
-    )
-
-
-def _key(evidence: Evidence, path: str) -> Key:
-    file = evidence.file(path)
-    return Key(
-        path=path, exists=file.exists, mode=file.mode or 0, uid=file.uid or 0, gid=file.gid or 0
-    )
 
 
 def _firewalls(evidence: Evidence) -> tuple[Firewall, ...]:

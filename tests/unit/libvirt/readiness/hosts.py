@@ -33,7 +33,7 @@ def recorded(
     """Return what a host's probe told, with changes.
 
     :param name: ``trixie`` and ``bookworm`` are hosts of a lab, with libvirt 11.3 and 9.0;
-        ``none`` has no libvirt.
+        ``none`` has no libvirt; ``guest`` is what was told of a guest of the first.
     :param conf: text of ``qemu`` or ``libvirtd``, the configuration files.
     :param files: what is told of other files, by path.
     :param commands: what commands printed, by name.

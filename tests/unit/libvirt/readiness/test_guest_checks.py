@@ -213,6 +213,16 @@ def test_a_check(name: str, subject: GuestSubject, verdict: str, said: str) -> N
     assert said in found.saw
 
 
+def test_a_guest_of_the_lab_is_understood_and_ready() -> None:
+    here = recorded("trixie")
+    here["commands"].update(recorded("guest")["commands"])
+    found = guest_facts(here)
+    assert (found.name, found.state, found.machine) == ("l-g1", "running", "pc-i440fx-10.0")
+    assert (found.emulated, found.blocked, found.job) == (True, (), "")
+    judged = [check.apply(going(here)) for check in GUEST_CHECKS]
+    assert {one.verdict for one in judged} == {Verdict.PASS}
+
+
 GUEST_CHECKS = [check for check in CHECKS if check.scope is Scope.GUEST]
 
 
