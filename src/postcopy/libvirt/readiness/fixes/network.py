@@ -23,6 +23,9 @@ __all__ = ["FIXES", "Peers", "hosts_file"]
 _HOSTS = "/etc/hosts"
 _NFTABLES = "/etc/nftables.conf"
 _COMMENT = "postcopy migration"
+_FEWEST_PORTS = 8
+_DEFAULT_PORTS = (49152, 49215)
+"""libvirt's own ``migration_port_min`` and ``migration_port_max``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +112,13 @@ def _listen(host: HostSubject) -> Sequence[Change]:
 def _firewall(host: HostSubject) -> Sequence[Change]:
     facts = host.facts.of(LibvirtFacts)
     low, high = facts.migration_ports
+    if high - low < _FEWEST_PORTS:  # so few are mended too, to libvirt's own
+        low, high = _DEFAULT_PORTS
     ports = [(low, high), *((port, port) for port in facts.daemon_ports.values())]
     closed = [
         span
         for span in ports
-        if any(one.passage(span[0]) is Passage.BLOCKED for one in facts.firewalls)
+        if any(one.passage(port) is Passage.BLOCKED for one in facts.firewalls for port in span)
     ]
     changes: list[Change] = []
     names = {key for one in facts.firewalls for key in one.chains}
@@ -126,7 +131,7 @@ def _firewall(host: HostSubject) -> Sequence[Change]:
             changes += [
                 command
                 for one in facts.firewalls
-                for key in _closed_chains(one, span[0])
+                for key in dict.fromkeys(key for port in span for key in _closed_chains(one, port))
                 for command in _rules(key, span, len(facts.firewalls))
             ]
     if closed and (edited := _nftables_conf(host.facts.of(Files).text(_NFTABLES), closed)):
