@@ -1,7 +1,7 @@
 """How a domain dirties its memory, asked of libvirt by page sampling.
 
 The mode is always page sampling: the others can kill or misread an emulated guest
-(`postcopy.libvirt.known_issues`), and switch dirty logging on in any.
+(`postcopy.known_issues`), and switch dirty logging on in any.
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 Sampling reads some pages of each GiB twice and compares; it neither write-protects nor slows
 anything. The other modes of ``calc-dirty-rate`` are left alone: they switch dirty logging on, and
-``dirty-bitmap`` kills or misreads emulated guests (`postcopy.libvirt.known_issues`).
+``dirty-bitmap`` kills or misreads emulated guests (`postcopy.known_issues`).
 """
 
 from collections.abc import Callable
