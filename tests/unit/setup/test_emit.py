@@ -1,6 +1,7 @@
 """What is written for configuration management: loaded as that tool would, and what it sets."""
 
 import configparser
+import re
 
 import pytest
 import yaml
@@ -116,3 +117,37 @@ def test_a_host_behind_ssh_has_its_inventory_s_name() -> None:
     [play] = yaml.safe_load(files["postcopy.yml"])
     assert play["hosts"] == "n7.example"
     assert list(emit("diff", [plan("ssh://root@n7", "10.0.0.7")])) == ["ssh---root-n7.diff"]
+
+
+FLAGS = (
+    "[libvirt]\nvirt_type = kvm\nlive_migration_flag = VIR_MIGRATE_LIVE,\n"
+    "    VIR_MIGRATE_POSTCOPY\n\nlive_migration_uri = qemu+tcp://%s/system\n"
+)
+
+
+def test_an_option_goes_with_all_its_lines() -> None:
+    """What is left of it would go on the value of the option before."""
+    after = "[libvirt]\nvirt_type = kvm\n\nlive_migration_uri = qemu+tcp://%s/system\n"
+    taken_out = Plan(host="n1", files=(change("/etc/nova/nova.conf", FLAGS, after),))
+    [play] = yaml.safe_load(emit("ansible", [taken_out])["postcopy.yml"])
+    [task] = play["tasks"]
+    edit = task["ansible.builtin.replace"]
+    assert re.sub(edit["regexp"], edit["replace"], FLAGS, flags=re.MULTILINE) == after
+
+
+def test_an_address_is_of_one_host_also_where_there_is_only_one() -> None:
+    files = emit("kolla", PLANS[:1])
+    assert "inbound_addr" not in files["config/nova/nova-compute.conf"]
+    assert "inbound_addr = 10.0.0.1" in files["config/nova/n1/nova.conf"]
+    osa = emit("osa", PLANS[:1])
+    assert "inbound_addr" not in osa["group_vars/nova_compute.yml"]
+    assert "inbound_addr" in osa["host_vars/n1.yml"]
+
+
+@pytest.mark.parametrize("kind", ["kolla", "osa"])
+def test_an_override_empties_what_cannot_be_taken_out(kind: str) -> None:
+    path = "/etc/kolla/nova-compute/nova.conf"
+    plan = Plan(host="n1", files=(change(path, FLAGS, "[libvirt]\nvirt_type = kvm\n"),))
+    text = "".join(emit(kind, [plan]).values())
+    assert re.search(r"live_migration_uri( =|: '')$", text, re.MULTILINE)
+    assert "live_migration_flag" not in text

@@ -97,18 +97,30 @@ def _file_tasks(change: FileChange, notify: Sequence[str]) -> list[dict[str, Any
             {"name": name, "ansible.builtin.copy": whole, **more},
         ]
     return [
-        {"name": name, "ansible.builtin.lineinfile": {"path": change.path, **line}, **more}
-        for line in _lines(change)
+        {"name": name, f"ansible.builtin.{module}": {"path": change.path, **edit}, **more}
+        for module, edit in _edits(change)
     ]
 
 
-def _lines(change: FileChange) -> list[dict[str, Any]]:
-    """Return edits of single lines: others may have put lines of their own into the file."""
+def _edits(change: FileChange) -> list[tuple[str, dict[str, Any]]]:
+    """Return edits of settings and lines, each with the module that makes it.
+
+    Not of whole files: others may have put lines of their own into them.
+    """
     settings = settings_of(change)
     if settings.kind == "libvirt":
-        return [_setting(key, value) for key, value in settings.values.items()]
+        return [("lineinfile", _setting(key, value)) for key, value in settings.values.items()]
     if settings.kind == "nova":
-        return [_option(key, value) for key, value in settings.values.items()]
+        return [
+            ("replace", _folded_option(key, value))
+            if value is None or key in settings.folded
+            else ("lineinfile", _option(key, value))
+            for key, value in settings.values.items()
+        ]
+    return [("lineinfile", line) for line in _lines(change)]
+
+
+def _lines(change: FileChange) -> list[dict[str, Any]]:
     edits: list[dict[str, Any]] = []
     for hunk in Delta.between(change.before or "", change.after or "").hunks:
         old = [line.rstrip("\n") for line in hunk.before]
@@ -140,13 +152,19 @@ def _setting(key: str, value: int | str | tuple[str, ...] | None) -> dict[str, A
 def _option(key: str, value: int | str | tuple[str, ...] | None) -> dict[str, Any]:
     """Return the edit of an option of nova.conf, by its name: those of migration are unique."""
     section, _, option = key.partition("/")
-    assigned = rf"^\s*{re.escape(option)}\s*[=:]"
-    if value is None:
-        return {"regexp": assigned, "state": "absent"}
     return {
-        "regexp": assigned,
+        "regexp": rf"^\s*{re.escape(option)}\s*[=:]",
         "insertafter": rf"^\[{re.escape(section)}\]",
         "line": f"{option} = {value}",
+    }
+
+
+def _folded_option(key: str, value: int | str | tuple[str, ...] | None) -> dict[str, Any]:
+    """Return the edit of one with its further lines, which would else go to the option before."""
+    option = key.partition("/")[2]
+    return {
+        "regexp": rf"(?m)^{re.escape(option)}[ \t]*[=:].*\n(?:[ \t]+\S.*\n)*",
+        "replace": "" if value is None else f"{option} = {value}\n",
     }
 
 

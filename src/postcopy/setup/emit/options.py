@@ -10,19 +10,25 @@ __all__ = ["Options", "by_host", "ini"]
 Options = dict[str, dict[str, str]]
 """Values by section and option."""
 
+_OF_ONE_HOST = {"DEFAULT/host", "DEFAULT/my_ip", "libvirt/live_migration_inbound_addr"}
+"""Never right for another host, also where only one is planned for."""
+
+_UNSET_WHERE_EMPTY = {"libvirt/live_migration_uri"}
+
 
 def by_host(plans: Sequence[Plan], kind: str = "nova") -> tuple[Options, dict[str, Options]]:
     """Return what every host with Nova's options wants alike, and what is left of each.
 
-    An option that is taken out has no place in an override, and is not among them.
+    An option that is taken out has no place in an override; it is emptied where Nova takes that for
+    unset, and else not among them.
     """
     wanted = {
         plan.host: {
-            key: str(value)
+            key: "" if value is None else str(value)
             for change in plan.files
             if (settings := settings_of(change)).kind == kind
             for key, value in settings.values.items()
-            if value is not None
+            if value is not None or key in _UNSET_WHERE_EMPTY
         }
         for plan in plans
     }
@@ -31,7 +37,9 @@ def by_host(plans: Sequence[Plan], kind: str = "nova") -> tuple[Options, dict[st
         return {}, {}
     first, *others = wanted.values()
     common = {
-        key: value for key, value in first.items() if all(o.get(key) == value for o in others)
+        key: value
+        for key, value in first.items()
+        if key not in _OF_ONE_HOST and all(o.get(key) == value for o in others)
     }
     own = {
         host: _nested({key: value for key, value in options.items() if key not in common})
@@ -43,7 +51,9 @@ def by_host(plans: Sequence[Plan], kind: str = "nova") -> tuple[Options, dict[st
 def ini(options: Mapping[str, Mapping[str, str]]) -> str:
     """Return options as oslo.config reads them."""
     sections = [
-        "\n".join([f"[{section}]", *(f"{name} = {value}" for name, value in values.items())])
+        "\n".join(
+            [f"[{section}]", *(f"{name} = {value}".rstrip() for name, value in values.items())]
+        )
         for section, values in options.items()
     ]
     return "\n\n".join(sections) + "\n"

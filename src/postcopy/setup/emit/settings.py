@@ -9,7 +9,7 @@ from postcopy.readiness import FileChange
 
 __all__ = ["Settings", "settings_of"]
 
-_NOVA = re.compile(r"/etc/nova/")
+_NOVA = re.compile(r"/etc/(?:nova|kolla/nova-compute)/")
 _LIBVIRT = re.compile(r"/etc/libvirt/[a-z]+\.conf$")
 _SYSCTL = re.compile(r"/etc/sysctl\.(?:conf|d/)")
 
@@ -20,10 +20,12 @@ class Settings:
 
     :ivar kind: ``libvirt``, ``nova``, ``sysctl``; empty for a file that holds no settings.
     :ivar values: by key, for Nova by ``section/option``; a None is no longer set.
+    :ivar folded: the keys whose old value goes on in further lines.
     """
 
     kind: str
     values: dict[str, int | str | tuple[str, ...] | None]
+    folded: frozenset[str] = frozenset()
 
 
 def settings_of(change: FileChange) -> Settings:
@@ -38,7 +40,8 @@ def settings_of(change: FileChange) -> Settings:
             before, after = read(change.before or ""), read(change.after or "")
             changed = {key: value for key, value in after.items() if before.get(key) != value}
             gone = {key: None for key in before if key not in after}
-            return Settings(kind, {**changed, **gone})
+            folded = {key for key, value in before.items() if "\n" in str(value)}
+            return Settings(kind, {**changed, **gone}, frozenset(folded))
     return Settings("", {})
 
 
