@@ -108,21 +108,22 @@ class LibvirtDriver:
 
     async def start(self) -> None:
         """Check, then begin; returns when the migration is under way."""
-        await self.check()
+        # The call that migrates lasts as long as that, on a connection that nobody else waits for.
+        _, carrier = await asyncio.gather(self.check(), self._open(self._uris[0]))
         facts = self._known
         await self._listen()
         scheme = urlsplit(self._uris[2])
         if "unix" in scheme.scheme or not scheme.netloc:
             self._note_direct("the destination's URI is a local one, which the source cannot use")
-            await self._begin(facts, peer_to_peer=False)
+            await self._begin(facts, carrier, peer_to_peer=False)
             return
         try:
-            await self._begin(facts, peer_to_peer=True)
+            await self._begin(facts, carrier, peer_to_peer=True)
         except PostcopyError as error:
             if "remote libvirt URI" not in error.message:
                 raise
             self._note_direct(f"the source cannot reach {self._uris[2]}")
-            await self._begin(facts, peer_to_peer=False)
+            await self._begin(facts, carrier, peer_to_peer=False)
 
     async def attach(self) -> None:
         """Reach a migration that goes on by itself. One of the two hosts may be silent for now.
@@ -240,25 +241,23 @@ class LibvirtDriver:
             f"direct, not peer-to-peer: {why}. The migration depends on this process until its end"
         )
 
-    async def _begin(self, facts: DomainFacts, *, peer_to_peer: bool) -> None:
+    async def _begin(self, facts: DomainFacts, carrier: Connection, *, peer_to_peer: bool) -> None:
         domain = await self._domain()
         flags = self.options.flags(peer_to_peer=peer_to_peer, persistent=facts.persistent)
         parameters = self.options.parameters()
-        # This call takes as long as the migration: it has connections that nobody else waits for.
-        source = await self._carrier(self._uris[0])
-        leaving = await source.domain(self.guest)
+        leaving = await carrier.domain(self.guest)
         if peer_to_peer:
-            call = source.call(leaving.migrateToURI3, self._uris[2], parameters, flags)
+            call = carrier.call(leaving.migrateToURI3, self._uris[2], parameters, flags)
         else:
-            destination = await self._carrier(self._uris[1])
-            call = source.call(leaving.migrate3, destination.handle, parameters, flags)
+            destination = await self._open(self._uris[1])
+            call = carrier.call(leaving.migrate3, destination.handle, parameters, flags)
         self._call = asyncio.create_task(call)
         # An error here is read later; asyncio must not complain when nobody comes to that.
         self._call.add_done_callback(lambda task: task.cancelled() or task.exception())
         self._limit = self.options.downtime_limit
         await self._under_way(domain)
 
-    async def _carrier(self, uri: str) -> Connection:
+    async def _open(self, uri: str) -> Connection:
         connection = await Connection.open(uri)
         self._stack.push_async_callback(connection.close)
         return connection
