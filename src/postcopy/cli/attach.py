@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from signal import Signals
 
 import click
@@ -10,26 +11,42 @@ import click
 from postcopy import policy as policies
 from postcopy.cli import moves, session
 from postcopy.cli.output import format_option, print_data, runs_async
-from postcopy.errors import MigrationError, NotFoundError, OutcomeUnknownError, RefusedError
+from postcopy.errors import (
+    MigrationError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RefusedError,
+    UsageError,
+)
 from postcopy.migration.conduct import CANCEL_SIGNAL, SWITCH_SIGNAL
 from postcopy.migration.journal import Journal, Run
 from postcopy.migration.outcome import Fate, Outcome
 from postcopy.migration.phase import Phase
 from postcopy.migration.supervisor import Supervisor
 
-__all__ = ["attach", "cancel", "switch"]
+__all__ = ["attach", "cancel", "switch", "cancel_now", "switch_now", "unfinished"]
 
 _ANSWER_SECONDS = 15.0
+_CLOUD_SECONDS = 60.0
+"""The same where Nova does it: one part tells the next, and each looks now and then."""
 
 
 @click.command()
 @click.argument("guest")
+@click.option(
+    "--source-uri",
+    "libvirt_uri",
+    metavar="URI",
+    help="Nova: have libvirt tell what Nova cannot: qemu+ssh://{host}/system.",
+)
 @format_option
 @runs_async
-async def attach(guest: str, format_: str) -> None:
+async def attach(guest: str, libvirt_uri: str | None, format_: str) -> None:
     """Pick up the running migration of GUEST, by the policy it was started with."""
     with session.claimed(guest), session.open_journal() as journal:
-        run = _unfinished(journal, guest)
+        run = unfinished(journal, guest)
+        if libvirt_uri is not None:
+            run = _watched(run, libvirt_uri)
         session.conclude(run, await _watch(journal, run, format_), format_)
 
 
@@ -39,10 +56,15 @@ async def attach(guest: str, format_: str) -> None:
 @runs_async
 async def switch(guest: str, format_: str) -> None:
     """Switch the running migration of GUEST to post-copy now, whatever its policy says."""
+    await switch_now(guest, format_)
+
+
+async def switch_now(guest: str, format_: str) -> None:
+    """Have the supervising process switch, or supervise and switch."""
     pid = session.supervisor_of(guest)
     with session.open_journal() as journal:
         if pid is not None:
-            run = _unfinished(journal, guest)
+            run = unfinished(journal, guest)
             if _phase(journal, run) is Phase.SETUP:
                 os.kill(pid, SWITCH_SIGNAL)
                 text = f"guest {guest!r} will go over to post-copy as soon as its memory moves"
@@ -58,7 +80,7 @@ async def switch(guest: str, format_: str) -> None:
             _print(guest, run, phase, f"guest {guest!r} {done}", format_)
             return
         with session.claimed(guest):
-            run = _unfinished(journal, guest)
+            run = unfinished(journal, guest)
             outcome = await _watch(journal, run, format_, Supervisor.ask_to_switch)
             session.conclude(run, outcome, format_)
 
@@ -72,9 +94,14 @@ async def cancel(guest: str, format_: str) -> None:
 
     Refused once in post-copy, where it would destroy the guest.
     """
+    await cancel_now(guest, format_)
+
+
+async def cancel_now(guest: str, format_: str) -> None:
+    """Have the supervising process call it off, or supervise and call it off."""
     pid = session.supervisor_of(guest)
     with session.open_journal() as journal:
-        run = _unfinished(journal, guest)
+        run = unfinished(journal, guest)
         if _phase(journal, run).spread:
             raise RefusedError(
                 f"guest {guest!r} is in post-copy: its memory is on both hosts, and calling the"
@@ -121,19 +148,27 @@ async def _watch(
 async def _ask(
     pid: int, request: Signals, journal: Journal, run: Run, done: Callable[[Phase], bool]
 ) -> Phase:
-    """Have the supervising process do it, and return the phase in which the journal shows it."""
+    """Have the supervising process do it, and return the phase in which the journal shows it.
+
+    :raises RefusedError: when a guard there refuses.
+    """
+    seconds = _CLOUD_SECONDS if run.driver.get("kind") == "nova" else _ANSWER_SECONDS
+    before = len(journal.events(run.id))
     os.kill(pid, request)
     try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
+        async with asyncio.timeout(seconds):
             phase = _phase(journal, run)
             while not done(phase):
                 await asyncio.sleep(0.05)  # another process does it
+                for _, kind, text in journal.events(run.id)[before:]:
+                    if kind == "Noted" and " was refused: " in text:
+                        raise RefusedError(text.partition(" was refused: ")[2])
                 phase = _phase(journal, run)
             return phase
     except TimeoutError:
         raise OutcomeUnknownError(
             f"process {pid}, which supervises guest {run.guest!r}, has not done it within"
-            f" {_ANSWER_SECONDS:.0f} s",
+            f" {seconds:.0f} s",
             hint=f"what it is doing: postcopy history --run {run.id}",
         ) from None
 
@@ -147,7 +182,16 @@ def _phase(journal: Journal, run: Run) -> Phase:
     return samples[-1].phase if samples else Phase.SETUP
 
 
-def _unfinished(journal: Journal, guest: str) -> Run:
+def _watched(run: Run, libvirt_uri: str) -> Run:
+    """Return a run of Nova's with libvirt to be asked, too."""
+    if run.driver["kind"] != "nova":
+        raise UsageError(
+            "--source-uri is for migrations by Nova", hint="leave it out: the run knows its hosts"
+        )
+    return replace(run, driver={**run.driver, "libvirt_uri": libvirt_uri})
+
+
+def unfinished(journal: Journal, guest: str) -> Run:
     """Return the guest's last run, if its end is not on record."""
     for run in journal.runs(guest, limit=1):
         if run.outcome is None or run.outcome.fate not in _ENDED:
@@ -158,4 +202,4 @@ def _unfinished(journal: Journal, guest: str) -> Run:
     )
 
 
-_ENDED = frozenset({Fate.COMPLETED, Fate.FAILED, Fate.CANCELLED})
+_ENDED = frozenset({Fate.COMPLETED, Fate.FAILED, Fate.CANCELLED, Fate.ASTRAY})

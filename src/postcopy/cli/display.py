@@ -223,6 +223,7 @@ _STYLES = {
     Phase.POSTCOPY: "yellow",
     Phase.PAUSED: "bold red",
     Phase.COMPLETED: "green",
+    Phase.ASTRAY: "bold red",
     Phase.FAILED: "bold red",
     Phase.CANCELLED: "red",
 }

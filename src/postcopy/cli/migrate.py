@@ -1,6 +1,7 @@
 """``postcopy migrate``."""
 
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,21 @@ from postcopy.cli.request import (
     find_policy,
     libvirt_given,
     libvirt_options,
+    nova_options,
     parse_bandwidth,
     qemu_options,
 )
+from postcopy.migration.conduct import Move
+from postcopy.migration.journal import Journal, Run
+from postcopy.migration.outcome import Outcome
 from postcopy.units import format_rate, format_seconds
 
-__all__ = ["migrate"]
+__all__ = ["carry", "migrate"]
 
 
 @click.command()
 @click.argument("guest")
-@click.argument("destination", metavar="DEST")
+@click.argument("destination", metavar="[DEST]", required=False)
 @click.option(
     "--policy",
     default="adaptive",
@@ -54,12 +59,13 @@ __all__ = ["migrate"]
     help="QEMU: let requested pages overtake others, where both sides can; the default.",
 )
 @adaptive_options
+@nova_options
 @libvirt_options
 @qemu_options
 @runs_async
 async def migrate(
     guest: str,
-    destination: str,
+    destination: str | None,
     policy: str,
     bandwidth: str | None,
     downtime: float,
@@ -78,14 +84,20 @@ async def migrate(
     deadline: float | None,
     max_freeze: float | None,
     max_risk: float | None,
+    os_cloud: str | None,
+    libvirt_uri: str | None,
+    check_host: str | None,
+    postcopy_permitted: bool,
+    allow_pause: bool,
     **virsh: Any,
 ) -> None:
     """Move GUEST to DEST, switching to post-copy when the policy says so.
 
-    With --from, GUEST is a libvirt domain and DEST a libvirt URI, as for virsh. With --qmp,
-    --dest-qmp and --uri, any two QEMUs will do, and both names are only names. Without, GUEST is a
-    guest of a lab and DEST one of its hosts. Options marked libvirt or QEMU are refused where they
-    mean nothing.
+    With --from, GUEST is a libvirt domain and DEST a libvirt URI, as for virsh. With --os-cloud,
+    GUEST is a server, and DEST a compute host as Nova calls it, or left to Nova's scheduler. With
+    --qmp, --dest-qmp and --uri, any two QEMUs will do, and both names are only names. Without,
+    GUEST is a guest of a lab and DEST one of its hosts. Options marked Nova, libvirt or QEMU are
+    refused where they mean nothing.
 
     Ctrl-C calls the migration off while that is safe; once in post-copy it goes on without you.
     """
@@ -94,7 +106,7 @@ async def migrate(
     }  # fmt: skip
     request = Request(
         guest=guest,
-        destination=destination,
+        destination=destination or "",
         policy=find_policy(policy, bounds),
         lab=lab,
         bandwidth=parse_bandwidth(bandwidth) if bandwidth else None,
@@ -106,15 +118,32 @@ async def migrate(
         source_uri=source_uri,
         peer_uri=peer_uri,
         libvirt=libvirt_given(virsh),
+        os_cloud=os_cloud,
+        libvirt_uri=libvirt_uri,
+        check_host=check_host,
+        postcopy_permitted=postcopy_permitted,
+        allow_pause=allow_pause,
     )
+    request = moves.in_cloud(request, lab_given=_lab_given())
     if dry_run:
         await _plan(request, format_)
         return
+    run, outcome = await carry(request, format_)
+    session.conclude(run, outcome, format_)
+
+
+Prepare = Callable[[Request, Journal], Awaitable[Move]]
+
+
+async def carry(
+    request: Request, format_: str, prepare: Prepare = moves.prepare
+) -> tuple[Run, Outcome]:
+    """Move a guest as asked for, shown as it goes, and return the run on record and its end."""
     # The journal first: if it cannot be written, nothing must have been begun.
-    with session.claimed(guest), session.open_journal() as journal:
-        move = await moves.prepare(request)
+    with session.claimed(request.guest), session.open_journal() as journal:
+        move = await prepare(request, journal)
         run = journal.begin(
-            guest=guest,
+            guest=request.guest,
             source=move.source,
             destination=move.destination,
             policy=policies.spec_of(request.policy),
@@ -126,27 +155,39 @@ async def migrate(
             request.policy,
             journal,
             run,
-            downtime_limit=downtime,
+            downtime_limit=request.downtime_limit,
             attach=False,
             format_=format_,
         )
-        session.conclude(run, outcome, format_)
+        if move.destination != run.destination:
+            run = journal.lead_to(run.id, move.destination)  # Nova's scheduler has chosen
+    return run, outcome
+
+
+def _lab_given() -> bool:
+    source = click.get_current_context().get_parameter_source("lab")
+    return source is not click.core.ParameterSource.DEFAULT
 
 
 async def _plan(request: Request, format_: str) -> None:
     """Say what would be done, after the checks that can be made without doing it."""
+    checked = await moves.check(request)
     plan = {
         "guest": request.guest,
-        "source": await moves.check(request),
-        "destination": request.destination,
+        "source": checked.source,
+        "destination": request.destination or None,
         "policy": policies.spec_of(request.policy),
         "postcopy": request.policy.uses_postcopy,
         "bandwidth": request.bandwidth,
         "downtime_limit_seconds": request.downtime_limit,
+        **checked.more,
     }
     shown = {
         **plan,
+        "destination": request.destination or "as Nova's scheduler chooses",
         "bandwidth": format_rate(request.bandwidth) if request.bandwidth else "as the link allows",
         "downtime_limit_seconds": format_seconds(request.downtime_limit),
     }
     print_data(plan, format_, lambda: print_table(("would do", ""), list(shown.items())))
+    if checked.refusal is not None:
+        raise checked.refusal

@@ -1,18 +1,33 @@
-"""Where a migration's two ends are: in a lab, at two libvirt hosts, or behind two QMP sockets."""
+"""Where a migration's two ends are: in a lab, in a cloud, at two libvirts, behind two sockets."""
 
+import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from postcopy.cli.request import Request
-from postcopy.errors import UsageError
+from postcopy.errors import PostcopyError, UsageError
 from postcopy.migration.conduct import Move
 from postcopy.migration.driver import Driver
+from postcopy.migration.journal import Journal
 
 if TYPE_CHECKING:
     from postcopy.libvirt.driver import LibvirtDriver
 
-__all__ = ["PlainMove", "check", "prepare", "resume"]
+__all__ = ["Checked", "PlainMove", "check", "in_cloud", "prepare", "resume"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the checks before a migration found.
+
+    :ivar more: what else a plan should say.
+    :ivar refusal: why the migration would not be begun all the same.
+    """
+
+    source: str
+    more: Mapping[str, Any] = field(default_factory=dict)
+    refusal: PostcopyError | None = None
 
 
 class PlainMove:
@@ -33,11 +48,17 @@ class PlainMove:
         await self.driver.close()
 
 
-async def prepare(request: Request) -> Move:
+async def prepare(request: Request, journal: Journal | None = None) -> Move:
     """Make a move of what was asked for.
 
+    :param journal: earlier runs, from which some things are known.
     :raises UsageError: when an option means nothing to what moves the guest.
     """
+    if request.os_cloud is not None:
+        from postcopy.cli import clouds
+
+        return await clouds.prepare(request, journal)
+    _refuse_nova_options(request)
     if request.source_uri is not None:
         return _between_libvirts(request)
     if _names_qemus(request):
@@ -45,8 +66,13 @@ async def prepare(request: Request) -> Move:
     return await _in_lab(request)
 
 
-async def check(request: Request) -> str:
-    """Make the checks that can be made without moving anything; return the source's name."""
+async def check(request: Request) -> Checked:
+    """Make the checks that can be made without moving anything."""
+    if request.os_cloud is not None:
+        from postcopy.cli import clouds
+
+        return await clouds.check(request)
+    _refuse_nova_options(request)
     if request.source_uri is None and not _names_qemus(request):
         from postcopy.lab.domain import LabDomain
         from postcopy.lab.lab import Lab
@@ -57,17 +83,41 @@ async def check(request: Request) -> str:
             _refuse_libvirt_options(request, "a bare guest of a lab")
             # The QEMU that such a guest would arrive in is not there yet.
             _, source = await check_bare(lab, request.guest, request.destination)
-            return source
+            return Checked(source)
     move = await prepare(request)
     try:
         await move.driver.check()
     finally:
         await move.settle()
-    return move.source
+    return Checked(move.source)
 
 
 def _names_qemus(request: Request) -> bool:
     return any(value is not None for value in (*request.monitors, *request.rescues, request.uri))
+
+
+def in_cloud(request: Request, *, lab_given: bool) -> Request:
+    """Return the request with the cloud of ``OS_CLOUD``, where nothing else says what is meant.
+
+    :raises UsageError: when it does not say where to.
+    """
+    said = request.source_uri is not None or _names_qemus(request) or lab_given
+    if request.os_cloud is None and not said and (cloud := os.environ.get("OS_CLOUD")):
+        request = replace(request, os_cloud=cloud)
+    if request.os_cloud is None and not request.destination:
+        raise UsageError(
+            "where to? DEST is missing",
+            hint="only Nova chooses a host by itself: --os-cloud NAME, or OS_CLOUD",
+        )
+    return request
+
+
+def _refuse_nova_options(request: Request) -> None:
+    if names := request.nova_names:
+        raise UsageError(
+            f"{', '.join(names)}: an option of migrations by Nova, without a cloud",
+            hint="name the cloud: --os-cloud NAME, or OS_CLOUD; or leave it out",
+        )
 
 
 def _refuse_libvirt_options(request: Request, what: str) -> None:
@@ -94,6 +144,10 @@ def resume(record: Mapping[str, Any], guest: str) -> Move:
 
         return LabMove.resume(record, guest)
     driver: Driver
+    if record["kind"] == "nova":
+        from postcopy.cli.clouds import resume as resume_by_nova
+
+        return resume_by_nova(record)
     if record["kind"] == "libvirt":
         from postcopy.libvirt.driver import LibvirtDriver
 

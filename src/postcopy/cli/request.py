@@ -18,6 +18,7 @@ __all__ = [
     "find_policy",
     "libvirt_given",
     "libvirt_options",
+    "nova_options",
     "parse_bandwidth",
     "qemu_options",
 ]
@@ -50,6 +51,23 @@ class Request:
     source_uri: str | None
     peer_uri: str | None
     libvirt: dict[str, Any]
+    os_cloud: str | None = None
+    libvirt_uri: str | None = None
+    check_host: str | None = None
+    postcopy_permitted: bool = False
+    allow_pause: bool = False
+
+    @property
+    def nova_names(self) -> list[str]:
+        """The options that were given and mean something to Nova alone."""
+        given = {
+            "--os-cloud": self.os_cloud,
+            "--source-uri": self.libvirt_uri,
+            "--check-host": self.check_host,
+            "--postcopy-permitted": self.postcopy_permitted,
+            "--allow-pause": self.allow_pause,
+        }
+        return [name for name, value in given.items() if value]
 
     @property
     def libvirt_names(self) -> list[str]:
@@ -93,6 +111,44 @@ def qemu_options(command: F) -> F:
                 "--dest-rescue-qmp", type=_PATH, help="QEMU: the same of the destination."
             ),
             click.option("--uri", help="QEMU: where the destination listens, tcp:HOST:PORT."),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def nova_options(command: F) -> F:
+    """Add the options that name a cloud, and say what Nova does not tell."""
+    for decorate in reversed(
+        (
+            click.option(
+                "--os-cloud",
+                metavar="NAME",
+                help="Nova: the cloud, as clouds.yaml calls it; OS_CLOUD where nothing else says"
+                " what GUEST is.",
+            ),
+            click.option(
+                "--source-uri",
+                "libvirt_uri",
+                metavar="URI",
+                help="Nova: have libvirt tell what Nova cannot: qemu+ssh://{host}/system.",
+            ),
+            click.option(
+                "--check-host",
+                metavar="HOST",
+                help="Nova: look whether nova.conf where GUEST is permits post-copy: ssh://{host}.",
+            ),
+            click.option(
+                "--postcopy-permitted",
+                is_flag=True,
+                help="Nova: say that it does (live_migration_permit_post_copy).",
+            ),
+            click.option(
+                "--allow-pause",
+                is_flag=True,
+                help="Nova: GUEST may be paused until it has moved, where post-copy is not"
+                " permitted.",
+            ),
         )
     ):
         command = decorate(command)

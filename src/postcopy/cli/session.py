@@ -19,7 +19,15 @@ from postcopy.migration.supervisor import Supervisor
 from postcopy.paths import state_dir
 from postcopy.units import format_bytes, format_seconds
 
-__all__ = ["claimed", "conclude", "open_journal", "supervisor_of", "watch"]
+__all__ = [
+    "claimed",
+    "complain",
+    "conclude",
+    "open_journal",
+    "summary",
+    "supervisor_of",
+    "watch",
+]
 
 
 def open_journal() -> Journal:
@@ -83,7 +91,13 @@ def conclude(run: Run, outcome: Outcome, format_: str) -> None:
 
     :raises MigrationError: when the guest is not, all of it, at the destination.
     """
-    data = {
+    print_data(summary(run, outcome), format_, lambda: print_table(("", ""), _rows(run, outcome)))
+    complain(run, outcome)
+
+
+def summary(run: Run, outcome: Outcome) -> dict[str, Any]:
+    """Return a run and its end as plain values."""
+    return {
         "run": run.id,
         "guest": run.guest,
         "source": run.source,
@@ -91,19 +105,31 @@ def conclude(run: Run, outcome: Outcome, format_: str) -> None:
         "policy": run.policy,
         **outcome.to_dict(),
     }
-    print_data(data, format_, lambda: print_table(("", ""), _rows(run, outcome)))
+
+
+def complain(run: Run, outcome: Outcome) -> None:
+    """Say what is wrong with how it ended, if anything.
+
+    :raises MigrationError: when the guest is not, all of it, at the destination.
+    """
     if outcome.fate is Fate.COMPLETED:
         return
     pick_up = f"postcopy attach {run.guest}"
+    why = f" ({outcome.error})" if outcome.error else ""
+    if outcome.fate is Fate.ASTRAY:
+        raise MigrationError(
+            f"guest {run.guest!r} has gone astray: it runs at {run.destination}, and what manages"
+            f" it takes it to be at {run.source}{why}",
+            hint=outcome.hint,
+        )
     hints = {
         Fate.INTERRUPTED: f"its memory is on both hosts: mend the link, then {pick_up}",
         Fate.UNKNOWN: f"look at both hosts before doing anything else, then {pick_up}",
         Fate.DETACHED: f"follow it: {pick_up}",
     }
     raise MigrationError(
-        f"guest {run.guest!r} was not moved to {run.destination}: {outcome.fate}"
-        + (f" ({outcome.error})" if outcome.error else ""),
-        hint=hints.get(outcome.fate, f"the guest goes on at {run.source}"),
+        f"guest {run.guest!r} was not moved to {run.destination}: {outcome.fate}{why}",
+        hint=outcome.hint or hints.get(outcome.fate, f"the guest goes on at {run.source}"),
     )
 
 

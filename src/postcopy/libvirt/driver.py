@@ -59,6 +59,7 @@ class LibvirtDriver:
         self.options = options
         self.notes: list[str] = []
         """What a user should know of how it is done."""
+        self.advice = ""
         self._uris = (source_uri, destination_uri, peer_uri or destination_uri)
         self._clock = clock or SystemClock()
         self._ends = Ends(source_uri, destination_uri)

@@ -14,10 +14,11 @@ class Ends:
     """Connections to source and destination, as far as they answer.
 
     :param source_uri: libvirt URI of the source.
-    :param destination_uri: of the destination, as seen from here.
+    :param destination_uri: of the destination, as seen from here; None where that is not known,
+        and then it is as if it did not answer.
     """
 
-    def __init__(self, source_uri: str, destination_uri: str) -> None:
+    def __init__(self, source_uri: str, destination_uri: str | None) -> None:
         self._uris = (source_uri, destination_uri)
         self._open: list[Connection | None] = [None, None]
 
@@ -48,11 +49,15 @@ class Ends:
 
         :raises UnavailableError: of the source, if both fail.
         """
-        missing = [index for index, connection in enumerate(self._open) if connection is None]
+        missing = [
+            (index, uri)
+            for index, uri in enumerate(self._uris)
+            if uri is not None and self._open[index] is None
+        ]
         opened = await asyncio.gather(
-            *(Connection.open(self._uris[index]) for index in missing), return_exceptions=True
+            *(Connection.open(uri) for _, uri in missing), return_exceptions=True
         )
-        for index, result in zip(missing, opened, strict=True):
+        for (index, _), result in zip(missing, opened, strict=True):
             if isinstance(result, Connection):
                 self._open[index] = result
         for result in opened:

@@ -18,7 +18,12 @@ class Driver(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What a user should know of how it is done; complete once it has begun."""
+        """What a user should know of how it is done; more may come while it goes on."""
+        ...
+
+    @property
+    def advice(self) -> str:
+        """What to do about the end that it came to; empty where the fate says it all."""
         ...
 
     def record(self) -> Mapping[str, Any]:

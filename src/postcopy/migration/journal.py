@@ -181,6 +181,12 @@ class Journal:
                     (run_id, event.at, type(event).__name__, event.text),
                 )
 
+    def lead_to(self, run_id: int, destination: str) -> Run:
+        """Record where a run leads that was begun before that was known, and return it."""
+        with self._explain("write"):
+            self._db.execute("UPDATE run SET destination = ? WHERE id = ?", (destination, run_id))
+        return self.run(run_id)
+
     def end(self, run_id: int, outcome: Outcome) -> None:
         """Record how a run ended."""
         with self._explain("write"):

@@ -21,6 +21,8 @@ class Fate(enum.StrEnum):
     """Called off before post-copy; the guest goes on at the source."""
     INTERRUPTED = "interrupted"
     """The connection broke in post-copy; the guest waits, half here and half there."""
+    ASTRAY = "astray"
+    """It runs on the destination, and what manages it takes it to be at the source."""
     DETACHED = "detached"
     """Nobody watches it any more, but it goes on."""
     UNKNOWN = "unknown"
@@ -34,6 +36,7 @@ class Fate(enum.StrEnum):
             Phase.FAILED: cls.FAILED,
             Phase.CANCELLED: cls.CANCELLED,
             Phase.PAUSED: cls.INTERRUPTED,
+            Phase.ASTRAY: cls.ASTRAY,
             Phase.UNKNOWN: cls.UNKNOWN,
         }.get(phase, cls.DETACHED)
 
@@ -78,6 +81,8 @@ class Outcome:
     switch_latency_seconds: float | None = None
     """From the end of the pass that led to the switch until the switch was acknowledged."""
     error: str = ""
+    hint: str = ""
+    """What to do about it, where the fate does not say it all."""
     figures: Figures = field(default_factory=Figures)
 
     @property

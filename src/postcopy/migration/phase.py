@@ -30,6 +30,8 @@ class Phase(enum.StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    ASTRAY = "astray"
+    """The guest has arrived, and what manages it takes it to be at the source for good."""
     UNKNOWN = "unknown"
     """Nobody can say now: the monitor does not answer, or uses a word never heard before."""
 
@@ -52,7 +54,7 @@ class Phase(enum.StrEnum):
         return _REACHABLE[self]
 
 
-_TERMINAL = frozenset({Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED})
+_TERMINAL = frozenset({Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED, Phase.ASTRAY})
 _SPREAD = frozenset({Phase.POSTCOPY, Phase.PAUSED, Phase.RECOVERING})
 
 # The direct steps. There is no way back from post-copy to pre-copy, and none from post-copy to
@@ -61,17 +63,18 @@ _STEPS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
     {
         Phase.SETUP: frozenset({Phase.PRECOPY, Phase.FAILED, Phase.CANCELLED}),
         Phase.PRECOPY: frozenset(
-            {Phase.SWITCHOVER, Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED}
+            {Phase.SWITCHOVER, Phase.COMPLETED, Phase.ASTRAY, Phase.FAILED, Phase.CANCELLED}
         ),
         Phase.SWITCHOVER: frozenset(
-            {Phase.POSTCOPY, Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED}
+            {Phase.POSTCOPY, Phase.COMPLETED, Phase.ASTRAY, Phase.FAILED, Phase.CANCELLED}
         ),
-        Phase.POSTCOPY: frozenset({Phase.PAUSED, Phase.COMPLETED, Phase.FAILED}),
+        Phase.POSTCOPY: frozenset({Phase.PAUSED, Phase.COMPLETED, Phase.ASTRAY, Phase.FAILED}),
         Phase.PAUSED: frozenset({Phase.RECOVERING, Phase.FAILED}),
         Phase.RECOVERING: frozenset({Phase.POSTCOPY, Phase.PAUSED, Phase.COMPLETED, Phase.FAILED}),
         Phase.COMPLETED: frozenset(),
         Phase.FAILED: frozenset(),
         Phase.CANCELLED: frozenset(),
+        Phase.ASTRAY: frozenset(),
     }
 )
 

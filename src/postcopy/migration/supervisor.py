@@ -68,6 +68,7 @@ class Supervisor:
         self._refusals = 0
         self._spoken = False
         self._limited = False
+        self._noted = 0
 
     @property
     def phase(self) -> Phase:
@@ -90,11 +91,11 @@ class Supervisor:
             if not attach:
                 self._end(self._never_begun(started_at, problem))
             raise
-        for note in self._driver.notes:
-            self._tell(Noted(self._clock.now(), note))
+        self._note()
         error = ""
         async for sample in self._driver.samples():
             await self._take(sample)
+            self._note()
             error = sample.error or error
             if self.phase.terminal or self.phase is Phase.PAUSED:
                 break
@@ -112,10 +113,18 @@ class Supervisor:
             switched_at=self._switch.at,
             switch_latency_seconds=self._switch.latency_seconds,
             error=error,
+            hint=self._driver.advice,
             figures=figures,
         )
         self._end(outcome)
         return outcome
+
+    def _note(self) -> None:
+        """Tell what the driver has noted since it was asked last."""
+        notes = self._driver.notes[self._noted :]
+        self._noted += len(notes)
+        for note in notes:
+            self._tell(Noted(self._clock.now(), note))
 
     async def _agree(self) -> None:
         """Have the driver know, and the hypervisor have, what an earlier supervisor asked for."""
@@ -204,6 +213,10 @@ class Supervisor:
         try:
             await self._ask(decision)
         except PostcopyError as error:
+            if isinstance(error, RefusedError) and decision is self._wanted:
+                # Refused to a person, who hears it; nobody else's wish goes under with it.
+                self._wanted = None
+                return Noted(self._clock.now(), f"{action} was refused: {error.message}")
             self._refusals += 1
             if self._refusals >= _TRIES:
                 if decision.downtime_limit is None:

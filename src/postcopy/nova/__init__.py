@@ -1,6 +1,7 @@
-"""The Nova floor: what nova-compute's configuration makes of live migration, and what mends it.
+"""The Nova floor: servers moved through Nova's API, and what nova.conf makes of that.
 
-Start with `facts.NovaFacts`; `checks` judges it and `fixes` mends it, after the same rules, which
-`overrides` has as data. `options` lists the options that are looked at: of no other does a value
-ever leave a host.
+To move one, start with `driver.NovaDriver`: `follow` watches it, `status` judges what Nova and the
+hosts' libvirts say, `api` asks. For readiness, start with `facts.NovaFacts`; `checks` judges it and
+`fixes` mends it, after the same rules, which `overrides` has as data. `options` lists the options
+that are looked at: of no other does a value ever leave a host.
 """

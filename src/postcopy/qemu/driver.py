@@ -93,6 +93,11 @@ class QemuDriver:
         """Nothing to add."""
         return ()
 
+    @property
+    def advice(self) -> str:
+        """Nothing to add."""
+        return ""
+
     async def check(self) -> None:
         """Open the sessions and ask both QEMUs whether they are fit for it.
 

@@ -166,6 +166,11 @@ def _arrival(report: RunReport) -> tuple[Tone, str]:
                 f"The connection broke after {took}{error}: {run.guest} stands still, its memory"
                 f" spread over {run.source} and {run.destination}."
             )
+        case Fate.ASTRAY:
+            return Tone.BAD, (
+                f"{run.guest} runs on {run.destination} after {took}, and what manages it takes it"
+                f" to be on {run.source}{error}."
+            )
         case Fate.DETACHED:
             return Tone.OPEN, f"{run.guest} was on its way when the watching stopped after {took}."
         case Fate.UNKNOWN:

@@ -2,12 +2,23 @@
 
 `FakeDriver` moves a guest that exists only as arithmetic, on a `FakeClock` that never waits;
 `ScriptedQmp` is a QMP server on a real socket that answers what it was told to; `FakeHost` answers
-what is asked of a host.
+what is asked of a host; `FakeNova` serves a `FakeCloud`, whose one server moves as Nova moves one.
 """
 
 from postcopy.testing.clock import FakeClock
+from postcopy.testing.cloud import FakeCloud
 from postcopy.testing.driver import FakeDriver, FakeGuest
 from postcopy.testing.host import FakeHost
+from postcopy.testing.nova import FakeNova
 from postcopy.testing.qmp import ScriptedError, ScriptedQmp
 
-__all__ = ["FakeDriver", "FakeGuest", "FakeClock", "FakeHost", "ScriptedQmp", "ScriptedError"]
+__all__ = [
+    "FakeDriver",
+    "FakeGuest",
+    "FakeClock",
+    "FakeHost",
+    "FakeNova",
+    "FakeCloud",
+    "ScriptedQmp",
+    "ScriptedError",
+]

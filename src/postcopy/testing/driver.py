@@ -65,6 +65,10 @@ class FakeDriver:
     def notes(self) -> Sequence[str]:
         return ()
 
+    @property
+    def advice(self) -> str:
+        return ""
+
     def record(self) -> Mapping[str, Any]:
         return {"kind": "fake"}
 

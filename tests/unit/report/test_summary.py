@@ -70,7 +70,8 @@ def test_every_fate_has_its_words(move: Mover, fate: Fate) -> None:
     text = verdict_on(ended(move(), fate, error="no route to host")).text
     assert "busy" in text
     assert text.endswith(".")
-    assert ("no route" in text) == (fate in (Fate.FAILED, Fate.INTERRUPTED, Fate.UNKNOWN))
+    told = (Fate.FAILED, Fate.INTERRUPTED, Fate.ASTRAY, Fate.UNKNOWN)
+    assert ("no route" in text) == (fate in told)
 
 
 def test_failing_before_and_in_postcopy_differ(move: Mover) -> None:

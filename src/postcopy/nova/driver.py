@@ -1,0 +1,340 @@
+"""Moves a server through Nova's API."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from postcopy.clock import Clock, SystemClock
+from postcopy.errors import (
+    NotFoundError,
+    OutcomeUnknownError,
+    PostcopyError,
+    RefusedError,
+    RetryableError,
+    UnavailableError,
+)
+from postcopy.migration.outcome import Figures
+from postcopy.migration.phase import Phase
+from postcopy.migration.sample import Sample
+from postcopy.nova import guards
+from postcopy.nova.api import NovaApi
+from postcopy.nova.follow import Follower
+from postcopy.nova.hypervisors import Hypervisors, Watcher, uris
+from postcopy.nova.look import OVER
+from postcopy.nova.permission import NOT_KNOWN, Effect, Permission
+
+__all__ = ["NovaDriver"]
+
+_POLL_SECONDS = 1.0
+_WATCH_SECONDS = 0.25
+"""How often libvirt is asked, where it is asked at all; events come at once."""
+
+_BEGIN_SECONDS = 120.0
+"""How long a migration may take to show up after it was accepted."""
+_LOST_SECONDS = 20.0
+"""The same after a request whose answer was lost."""
+
+MakeWatcher = Callable[[str, str, str | None], Watcher]
+
+
+class NovaDriver:
+    """Moves one server of a cloud, with an administrator's rights.
+
+    :param server: its name or uuid.
+    :param host: where to, as Nova calls it; None leaves it to the scheduler.
+    :param api: the cloud's Nova.
+    :param permission: what a switch will do to the guest.
+    :param allow_pause: whether it may stand still until it has moved.
+    :param libvirt_uri: of the source's libvirt, or of both with ``{host}`` for the host's name;
+        without it, what is known is what Nova tells.
+    :param downtime_limit: how long the guest may stand still at a pre-copy switchover, in seconds.
+        Nova has a limit of its own; this one is for policies to reckon with.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        host: str | None,
+        api: NovaApi,
+        *,
+        permission: Permission = NOT_KNOWN,
+        allow_pause: bool = False,
+        libvirt_uri: str | None = None,
+        downtime_limit: float = 0.3,
+        clock: Clock | None = None,
+        watcher: MakeWatcher = Hypervisors,
+    ) -> None:
+        self.server = server
+        self.host = host
+        self.permission = permission
+        self.notes: list[str] = []
+        """What a user should know of how it is done."""
+        self._api = api
+        self._allow_pause = allow_pause
+        self._libvirt_uri = libvirt_uri
+        self._downtime_limit = downtime_limit
+        self._clock = clock or SystemClock()
+        self._make = watcher
+        self._watcher: Watcher | None = None
+        self._watched = ""
+        self._uuid = ""
+        self._source = ""
+        self._earlier = 0
+        self._follower = Follower(api, server, self._clock, self.notes)
+
+    @property
+    def source(self) -> str:
+        """The host that the server leaves; known once `check` or `attach` has looked."""
+        return self._source
+
+    @property
+    def destination(self) -> str:
+        """The host that it goes to; empty while the scheduler has not chosen."""
+        return self.host or self._follower.destination
+
+    @property
+    def advice(self) -> str:
+        """What to do about the end that it came to."""
+        return self._follower.advice
+
+    def record(self) -> Mapping[str, Any]:
+        """Return the cloud, the server, and what tells this migration from earlier ones."""
+        return {
+            "kind": "nova",
+            "cloud": self._api.cloud,
+            "clouds_file": self._api.clouds_file,
+            "server": self.server,
+            "uuid": self._uuid,
+            "host": self.host,
+            "source": self._source,
+            "earlier": self._earlier,
+            "migration": self._follower.migration,
+            "permission": self.permission.record(),
+            "allow_pause": self._allow_pause,
+            "libvirt_uri": self._libvirt_uri,
+            "options": {"downtime_limit": self._downtime_limit},
+        }
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "NovaDriver":
+        """Read what `record` wrote."""
+        made = cls(
+            record["server"],
+            record["host"],
+            NovaApi(record["cloud"], record["clouds_file"]),
+            permission=Permission.of_record(record["permission"]),
+            allow_pause=record["allow_pause"],
+            libvirt_uri=record["libvirt_uri"],
+            downtime_limit=record["options"]["downtime_limit"],
+        )
+        made._uuid, made._source, made._earlier = (
+            record["uuid"],
+            record["source"],
+            record["earlier"],
+        )
+        made._follower.migration = record["migration"]
+        return made
+
+    async def locate(self) -> str:
+        """Return the host that the server is on now.
+
+        :raises NotFoundError: when the cloud has no such server.
+        :raises RefusedError: when it is on none.
+        """
+        found = await self._api.server(self.server)
+        self._uuid, self._source = str(found["id"]), guards.host_of(self.server, found)
+        return self._source
+
+    async def check(self) -> None:
+        """Look whether Nova would take it, reach libvirt where it is to be asked; move nothing.
+
+        :raises PostcopyError: what stands in the way.
+        """
+        losses = await self._api.losses()
+        await self.locate()
+        found = await self._api.server(self._uuid)
+        notes = guards.check(self.server, self.host, found)
+        self._follower.paused_before = bool(guards.paused(found))
+        self._earlier = max((int(one["id"]) for one in await self._migrations()), default=0)
+        if self._libvirt_uri is not None:
+            await self._watch(self.host or "")
+        else:
+            losses.append(
+                "no libvirt is asked (--source-uri): Nova's figures are five seconds old, passes"
+                " are guessed from them, and nothing proves that a switch took place"
+            )
+        self.notes[:] = [*losses, *notes]
+
+    def check_switch(self) -> None:
+        """Refuse a switch that would pause the guest, or might, where nobody has allowed it.
+
+        :raises RefusedError: when post-copy is not known to be permitted.
+        """
+        if self._allow_pause or self.permission.effect is Effect.POSTCOPY:
+            return
+        would = "would" if self.permission.effect is Effect.PAUSE else "may"
+        raise RefusedError(
+            f"Nova {would} pause server {self.server!r} instead of switching to post-copy"
+            f" ({self.permission.because})",
+            hint=guards.HOW_TO_KNOW,
+        )
+
+    async def start(self) -> None:
+        """Check, then ask for the migration; returns when Nova has a record of it."""
+        await self.check()
+        lost: PostcopyError | None = None
+        try:
+            await self._api.live_migrate(self._uuid, self.host)
+        except OutcomeUnknownError as error:
+            lost = error  # it may have begun all the same
+        patience = _BEGIN_SECONDS if lost is None else _LOST_SECONDS
+        deadline = self._clock.now() + patience
+        while not await self._found():
+            if self._clock.now() > deadline:
+                raise lost or OutcomeUnknownError(
+                    f"Nova has accepted the migration of server {self.server!r}, and has no record"
+                    f" of it after {patience:.0f} s",
+                    hint="does a nova-conductor run? openstack compute service list; then:"
+                    f" postcopy attach {self.server}",
+                )
+            await self._clock.sleep(_POLL_SECONDS)
+        if self.permission.effect is not Effect.POSTCOPY:
+            self.notes.append(f"a switch will be {self.permission}")
+        await self._begin()
+
+    async def attach(self) -> None:
+        """Find a migration that goes on by itself, or has ended meanwhile.
+
+        :raises NotFoundError: when Nova has none that is newer than what was there before.
+        """
+        if self._follower.migration is None and not await self._found():
+            raise NotFoundError(
+                f"Nova has no live migration of server {self.server!r} that was begun after"
+                " the one before",
+                hint=f"it was never begun, or its record is gone: openstack server migration list"
+                f" --server {self.server}",
+            )
+        await self._begin()
+
+    async def adopt(self) -> None:
+        """Find the migration of the server that is under way, whoever began it.
+
+        :raises NotFoundError: when there is none.
+        """
+        await self.locate()
+        newest = next(iter(await self._migrations()), None)
+        if newest is None or newest.get("status") in OVER:
+            raise NotFoundError(
+                f"no live migration of server {self.server!r} is under way",
+                hint=f"openstack server migration list --server {self.server}",
+            )
+        self._source = str(newest.get("source_compute") or self._source)
+        self._follower.migration = int(newest["id"])
+        await self._begin()
+
+    async def samples(self) -> AsyncIterator[Sample]:
+        """Yield what Nova and libvirt say, every second, and at each event of libvirt's."""
+        while True:
+            for sample in await self._follower.samples():
+                yield sample
+            if sample.phase.terminal or sample.phase is Phase.PAUSED or self._follower.given_up:
+                return
+            if self._watcher is not None:
+                if self.destination != self._watched:
+                    await self._reach_libvirt()  # the scheduler has chosen
+                await self._watcher.wait(_WATCH_SECONDS)
+            else:
+                await self._clock.sleep(_POLL_SECONDS)
+
+    async def switch(self) -> None:
+        """Have Nova force the migration to its end.
+
+        :raises RefusedError: when that might pause the guest, and nobody has allowed it.
+        """
+        self.check_switch()
+        await self._follower.switch()
+
+    async def cancel(self) -> None:
+        """Call it off, unless the guest's memory is already on both hosts."""
+        await self._follower.cancel()
+
+    async def pause(self) -> None:
+        """Stop the guest until it has moved, as far as there is a way to."""
+        if self._watcher is not None:
+            await self._watcher.suspend()
+        elif self.permission.effect is Effect.PAUSE:
+            await self._follower.switch()
+        else:
+            self.notes.append("the guest is not stopped: Nova has no call for that, and no libvirt"
+                              " was named (--source-uri)")  # fmt: skip
+
+    async def set_bandwidth(self, bytes_per_second: int) -> None:
+        """Nova has no such call.
+
+        :raises RefusedError: always.
+        """
+        raise RefusedError(
+            f"Nova cannot bound one migration to {bytes_per_second} bytes a second",
+            hint=guards.BANDWIDTH_HINT,
+        )
+
+    async def set_downtime_limit(self, seconds: float) -> None:
+        """Set it by libvirt where that is asked; Nova raises a limit of its own step by step."""
+        if self._watcher is not None:
+            await self._watcher.set_downtime_limit(seconds)
+
+    async def figures(self) -> Figures:
+        """Return libvirt's account where it was asked; Nova keeps none."""
+        return await self._follower.figures()
+
+    async def close(self) -> None:
+        """Let go of both; whatever is under way goes on."""
+        self._follower.close()
+        await self._unwatch()
+
+    async def _unwatch(self) -> None:
+        if self._watcher is not None:
+            await self._watcher.close()
+            self._watcher = None
+
+    async def _migrations(self) -> list[Mapping[str, Any]]:
+        return await self._api.migrations(self._uuid)
+
+    async def _found(self) -> bool:
+        """Look for the first migration that came after those which were there before."""
+        if not self._uuid:
+            await self.locate()
+        with contextlib.suppress(UnavailableError, RetryableError):
+            newer = [one for one in await self._migrations() if int(one["id"]) > self._earlier]
+            if newer:
+                self._follower.migration = min(int(one["id"]) for one in newer)
+                return True
+        return False
+
+    async def _begin(self) -> None:
+        """Follow the migration that was found."""
+        self._follower.follow(self._uuid, self._source)
+        await self._follower.first()
+        if self._libvirt_uri is not None:
+            await self._reach_libvirt()
+
+    async def _reach_libvirt(self) -> None:
+        """Ask libvirt from now on; without it, Nova's word is better than none."""
+        try:
+            await self._watch(self.destination)
+        except PostcopyError as error:
+            self._follower.watcher = self._watcher = None
+            self.notes.append(f"libvirt is not asked, so nothing proves a switch: {error.message}")
+
+    async def _watch(self, destination: str) -> None:
+        assert self._libvirt_uri is not None
+        source_uri, destination_uri = uris(self._libvirt_uri, self._source, destination)
+        await self._unwatch()
+        self._watched = destination
+        watcher = self._make(self._uuid, source_uri, destination_uri)
+        try:
+            await watcher.open()
+        except PostcopyError:
+            await watcher.close()
+            raise
+        self._watcher = self._follower.watcher = watcher

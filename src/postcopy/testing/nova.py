@@ -1,0 +1,330 @@
+"""Keystone and Nova as far as a live migration needs them: an HTTP server on loopback."""
+
+import json
+import re
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+from postcopy.testing.cloud import FakeCloud, FakeMigration
+
+__all__ = ["FakeNova"]
+
+_JSON = {"Content-Type": "application/json"}
+_HANG_SECONDS = 60.0
+_PASSWORD = "open sesame"
+_PROJECT = {"id": "p1", "name": "admin", "domain": {"id": "default", "name": "Default"}}
+
+Answer = tuple[int, Any]
+
+
+class FakeNova:
+    """Serves a `FakeCloud`; a context.
+
+    :ivar requests: what was asked of Nova so far: method, path, microversion.
+    :ivar logins: how many tokens were given out.
+    """
+
+    def __init__(self, cloud: FakeCloud) -> None:
+        self.cloud = cloud
+        self.requests: list[tuple[str, str, str]] = []
+        self.logins = 0
+        self._tokens: set[str] = set()
+        self._faults: list[tuple[float, float, str]] = []
+        self.left = threading.Event()
+        """Set when nobody needs it any more."""
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.left.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def write_clouds(self, path: Path, name: str = "fake") -> Path:
+        """Write a clouds.yaml that names it."""
+        auth = {
+            "auth_url": f"{self.url}/v3",
+            "username": "admin",
+            "password": _PASSWORD,
+            "project_name": "admin",
+            "user_domain_id": "default",
+            "project_domain_id": "default",
+        }
+        # JSON is YAML.
+        path.write_text(json.dumps({"clouds": {name: {"auth": auth, "region_name": "RegionOne"}}}))
+        return path
+
+    def fail(self, how: str, after: float, seconds: float) -> None:
+        """Have Nova fail for a while.
+
+        :param how: ``500``, ``503``; ``silence``: the connection is closed without an answer;
+            ``hang``: it is not even closed; ``lost``: what is asked for is done, and the answer
+            is 500.
+        :param after: when that begins, in seconds from now by the cloud's clock.
+        """
+        began = self.cloud.clock.now() + after
+        self._faults.append((began, began + seconds, how))
+
+    def expire_tokens(self) -> None:
+        """Have every token that was given out expire."""
+        self._tokens.clear()
+
+    def answer(
+        self, method: str, path: str, body: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> tuple[Answer | None, dict[str, str]]:
+        """Answer one request; None is silence."""
+        with self._lock:
+            where = urlsplit(path)
+            if where.path.startswith("/v3"):
+                return self._keystone(method, where.path, body)
+            if where.path.rstrip("/") in ("/compute", "/compute/v2.1"):
+                return (200, self._versions(where.path)), {}
+            if headers.get("X-Auth-Token") not in self._tokens:
+                return (401, {"error": {"code": 401, "message": "The token has expired."}}), {}
+            told = re.fullmatch(r"compute (2\.\d+)", headers.get("OpenStack-API-Version", ""))
+            version = told[1] if told else "2.1"
+            self.requests.append((method, path, version))
+            self.cloud.live()
+            parameters = {key: values[-1] for key, values in parse_qs(where.query).items()}
+            minor = int(version.partition(".")[2])
+            now = self.cloud.clock.now()
+            for began, ends, how in self._faults:
+                if began <= now < ends:
+                    if how in ("silence", "hang"):
+                        return None, {"hang": "yes"} if how == "hang" else {}
+                    if how == "lost":
+                        local = where.path.removeprefix("/compute/v2.1")
+                        self._nova(method, local, body, parameters, minor)
+                    status = 500 if how == "lost" else int(how)
+                    words = "Unexpected API Error. Please report this."
+                    return _fault(status, "computeFault", words), {}
+            return self._nova(method, where.path.removeprefix("/compute/v2.1"), body,
+                              parameters, minor), {}  # fmt: skip
+
+    def _keystone(
+        self, method: str, path: str, body: Mapping[str, Any]
+    ) -> tuple[Answer, dict[str, str]]:
+        if method == "GET":
+            links = [{"rel": "self", "href": f"{self.url}/v3/"}]
+            version = {"id": "v3.14", "status": "stable", "links": links}
+            return (200, {"version": version}), {}
+        user = body["auth"]["identity"]["password"]["user"]
+        if user["password"] != _PASSWORD:
+            return (401, {"error": {"code": 401, "message": "Wrong password."}}), {}
+        self.logins += 1
+        token = f"token-{self.logins}"
+        self._tokens.add(token)
+        urls = {"compute": f"{self.url}/compute/v2.1", "identity": f"{self.url}/v3"}
+        catalog = [
+            {
+                "type": kind,
+                "name": kind,
+                "id": kind,
+                "endpoints": [
+                    {"id": f"{kind}-1", "interface": "public", "region": "RegionOne",
+                     "region_id": "RegionOne", "url": url}
+                ],
+            }
+            for kind, url in urls.items()
+        ]  # fmt: skip
+        shown = {
+            "methods": ["password"],
+            "expires_at": "2999-01-01T00:00:00.000000Z",
+            "issued_at": "2026-01-01T00:00:00.000000Z",
+            "user": {"id": "u1", "name": "admin", "domain": _PROJECT["domain"]},
+            "project": _PROJECT,
+            "roles": [{"id": "r1", "name": "admin"}],
+            "catalog": catalog,
+        }
+        return (201, {"token": shown}), {"X-Subject-Token": token}
+
+    def _versions(self, path: str) -> dict[str, Any]:
+        version = {
+            "id": "v2.1",
+            "status": "CURRENT",
+            "version": self.cloud.newest,
+            "min_version": "2.1",
+            "updated": "2013-07-23T11:33:21Z",
+            "links": [{"rel": "self", "href": f"{self.url}/compute/v2.1/"}],
+        }
+        return (
+            {"version": version} if path.rstrip("/").endswith("v2.1") else {"versions": [version]}
+        )
+
+    def _nova(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any],
+        parameters: dict[str, str],
+        minor: int,
+    ) -> Answer:
+        server = self.cloud.server
+        if path == "/servers/detail":
+            wanted = re.compile(parameters.get("name", ""))
+            shown = [server] if server is not None and wanted.search(server["name"]) else []
+            return 200, {"servers": shown}
+        if path == "/os-migrations":
+            shown = [_listed(one, self._id, minor) for one in reversed(self.cloud.migrations)]
+            wanted_id = parameters.get("instance_uuid", self._id)
+            return 200, {"migrations": shown if wanted_id == self._id else []}
+        if server is None or not path.startswith(f"/servers/{self._id}"):
+            return _fault(404, "itemNotFound", "Instance could not be found.")
+        rest = path.removeprefix(f"/servers/{self._id}")
+        if rest == "":
+            return 200, {"server": server}
+        if rest == "/action":
+            return self._move(body["os-migrateLive"])
+        if rest.startswith("/os-instance-actions"):
+            return 200, self._actions(rest, minor)
+        if rest == "/migrations":
+            return 200, {"migrations": [self._own(one, minor) for one in self._shown]}
+        if match := re.fullmatch(r"/migrations/(\d+)(/action)?", rest):
+            return self._one(method, int(match[1]))
+        return _fault(404, "itemNotFound", "No such resource.")
+
+    @property
+    def _id(self) -> str:
+        return str(self.cloud.server["id"]) if self.cloud.server else ""
+
+    @property
+    def _shown(self) -> list[FakeMigration]:
+        """The migrations that the server's own list shows: those of some states only."""
+        known = ("queued", "preparing", "running")
+        return [one for one in self.cloud.migrations if one.status in known]
+
+    def _move(self, wanted: Mapping[str, Any]) -> Answer:
+        server = self.cloud.server
+        assert server is not None
+        if task := server["OS-EXT-STS:task_state"]:
+            words = f"Cannot 'os-migrateLive' instance {self._id} while it is in task_state {task}"
+            return _fault(409, "conflictingRequest", words)
+        if wanted["host"] not in (None, "alpha", "beta"):
+            return _fault(400, "badRequest", f"Compute host {wanted['host']} could not be found.")
+        self.cloud.begin(wanted["host"])
+        return 202, None
+
+    def _one(self, method: str, number: int) -> Answer:
+        found = [one for one in self._shown if one.id == number]
+        if not found:
+            words = f"In-progress live migration {number} is not found for server {self._id}."
+            return _fault(404, "itemNotFound", words)
+        (one,) = found
+        if method == "GET":
+            return 200, {"migration": self._own(one, 59)}
+        if method == "POST" and one.status != "running":
+            words = (
+                f"Migration {number} state of instance {self._id} is {one.status}. Cannot"
+                " force_complete while the migration is in this state."
+            )
+            return _fault(400, "badRequest", words)
+        one.orders.append("abort" if method == "DELETE" else "force")
+        return 202, None
+
+    def _own(self, one: FakeMigration, minor: int) -> dict[str, Any]:
+        sent, left = one.figures or (None, None)
+        total = self.cloud.memory_bytes if one.figures else None
+        shown = {
+            "id": one.id,
+            "server_uuid": self._id,
+            "status": one.status,
+            "source_compute": one.source,
+            "source_node": one.source,
+            "dest_compute": one.destination,
+            "dest_node": one.destination,
+            "dest_host": "198.51.100.2",
+            "memory_total_bytes": total,
+            "memory_processed_bytes": sent,
+            "memory_remaining_bytes": left,
+            "disk_total_bytes": None if total is None else 0,
+            "disk_processed_bytes": None if total is None else 0,
+            "disk_remaining_bytes": None if total is None else 0,
+            "created_at": "2026-01-01T00:00:00.000000",
+            "updated_at": "2026-01-01T00:00:05.000000",
+        }
+        return {**shown, **({"uuid": one.uuid} if minor >= 59 else {})}
+
+    def _actions(self, rest: str, minor: int) -> dict[str, Any]:
+        action = {"action": "live-migration", "request_id": "req-1", "message": None}
+        if rest.count("/") == 1:
+            return {"instanceActions": [{"action": "create", "request_id": "req-0"}, action]}
+        event = {"event": "conductor_live_migrate_instance", "result": "Error", "traceback": None}
+        more = {"details": self.cloud.reason} if minor >= 84 else {"traceback": self.cloud.reason}
+        return {"instanceAction": {**action, "message": "Error", "events": [{**event, **more}]}}
+
+
+def _listed(one: FakeMigration, server: str, minor: int) -> dict[str, Any]:
+    shown = {
+        "id": one.id,
+        "instance_uuid": server,
+        "status": one.status,
+        "source_compute": one.source,
+        "source_node": one.source,
+        "dest_compute": None if one.status in ("accepted", "error") else one.destination,
+        "dest_node": None if one.status in ("accepted", "error") else one.destination,
+        "dest_host": None,
+        "old_instance_type_id": 1,
+        "new_instance_type_id": 1,
+        "created_at": "2026-01-01T00:00:00.000000",
+        "updated_at": "2026-01-01T00:00:05.000000",
+    }
+    more = {"migration_type": "live-migration"} if minor >= 23 else {}
+    return {**shown, **more, **({"uuid": one.uuid} if minor >= 59 else {})}
+
+
+def _fault(status: int, kind: str, message: str) -> Answer:
+    return status, {kind: {"code": status, "message": message}}
+
+
+def _handler(nova: FakeNova) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer in one piece: in two, the client's TCP waits 40 ms for the second
+
+        def _respond(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length) or b"{}")
+            answer, headers = nova.answer(self.command, self.path, body, dict(self.headers))
+            if answer is None:
+                if headers:
+                    nova.left.wait(_HANG_SECONDS)
+                self.close_connection = True
+                return
+            status, shown = answer
+            text = b"" if shown is None else json.dumps(shown).encode()
+            self.send_response(status)
+            for name, value in {**_JSON, **headers, "Content-Length": str(len(text))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = do_DELETE = _respond  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    return Handler

@@ -1,0 +1,94 @@
+"""``postcopy migrate`` and the commands after it, in a cloud."""
+
+import json
+
+import pytest
+
+from postcopy.cli.app import main
+from postcopy.testing import FakeNova
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as leaving:
+        main(list(arguments))
+    out, err = capsys.readouterr()
+    assert isinstance(leaving.value.code, int)
+    return leaving.value.code, out, err
+
+
+MIGRATE = ("migrate", "web1", "--os-cloud", "fake", "-f", "json")
+
+
+def test_a_server_moves(nova: FakeNova, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, *MIGRATE, "beta", "--postcopy-permitted")
+    told = json.loads(out)
+    assert (code, told["fate"], told["source"], told["destination"]) == (
+        0, "completed", "alpha", "beta",
+    )  # fmt: skip
+
+
+def test_the_schedulers_choice_is_on_record(
+    nova: FakeNova, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OS_CLOUD", "fake")
+    nova.cloud.hot_bytes = 0
+    code, out, _ = run(capsys, "migrate", "web1", "--policy", "precopy", "-f", "json")
+    assert (code, json.loads(out)["destination"]) == (0, "beta")
+    _, out, _ = run(capsys, "history", "web1", "-f", "json")
+    assert json.loads(out)[0]["destination"] == "beta"
+
+
+def test_a_plan_says_what_a_switch_will_do_and_that_it_is_refused(
+    nova: FakeNova, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, *MIGRATE, "beta", "--dry-run")
+    assert code == 65
+    assert json.loads(out)["force_complete"].startswith("post-copy or pause: Nova's API does not")
+    assert "may pause server 'web1'" in err
+    assert "--allow-pause" in err
+    assert nova.cloud.migrations == []
+
+
+def test_what_a_host_did_before_is_known(
+    nova: FakeNova, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, *MIGRATE, "beta", "--postcopy-permitted")
+    assert nova.cloud.server is not None
+    nova.cloud.server["OS-EXT-SRV-ATTR:host"] = "alpha"
+    code, out, _ = run(capsys, *MIGRATE, "beta", "--dry-run")
+    assert code == 0
+    assert json.loads(out)["force_complete"] == (
+        "post-copy: Nova went over to post-copy there in run 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--bandwidth", "1gbit"), "Nova cannot bound one migration's bandwidth"),
+        (("--tls",), "--tls: no option of migrations by Nova"),
+        (("--no-preempt",), "--no-preempt: no option of migrations by Nova"),
+    ],
+)
+def test_options_that_mean_nothing_to_nova(
+    nova: FakeNova, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: str
+) -> None:
+    code, _, err = run(capsys, *MIGRATE, "beta", *options)
+    assert code == 64
+    assert words in err
+
+
+@pytest.mark.parametrize("option", ["--allow-pause", "--postcopy-permitted"])
+def test_novas_options_need_a_cloud(
+    nova: FakeNova, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    code, _, err = run(capsys, "migrate", "web1", "beta", option)
+    assert code == 64
+    assert f"{option}: an option of migrations by Nova, without a cloud" in err
+
+
+def test_where_to_is_left_open_in_clouds_alone(
+    nova: FakeNova, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "migrate", "web1")
+    assert (code, "DEST is missing" in err) == (64, True)
