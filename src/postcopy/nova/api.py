@@ -8,22 +8,14 @@ of the SDK, and its live-migration call holds the answer up until both hosts are
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from postcopy.errors import (
-    NotFoundError,
-    OutcomeUnknownError,
-    PermissionDeniedError,
-    PostcopyError,
-    RefusedError,
-    RetryableError,
-    UnavailableError,
-    UsageError,
-)
+from postcopy.errors import NotFoundError, RefusedError, RetryableError, UsageError
 from postcopy.nova.look import Answer, Look
 from postcopy.nova.microversions import FEATURES, LEAST, Microversion, best, losses
+from postcopy.nova.refusals import explain, raise_for
 
-__all__ = ["NovaApi", "ConflictError"]
+__all__ = ["NovaApi"]
 
 T = TypeVar("T")
 
@@ -31,10 +23,6 @@ _SECONDS = 20.0
 """How long one answer may take; Nova gives up on its own parts after 60."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-
-
-class ConflictError(RefusedError):
-    """Nova will not do it in the state that the server or the migration is in now."""
 
 
 class NovaApi:
@@ -189,7 +177,7 @@ class NovaApi:
                     hint="this Nova is too old for it",
                 )
             more = {} if body is None else {"json": body}
-            _raise_for(getattr(compute, method)(path, microversion=version, **more), acts=True)
+            raise_for(getattr(compute, method)(path, microversion=version, **more), acts=True)
 
         await self._call(act, acts=True)
 
@@ -201,7 +189,7 @@ class NovaApi:
         answer = compute.get(path, microversion=version, params=dict(parameters or {}))
         if answer.status_code == 404:
             return {}
-        _raise_for(answer, acts=False)
+        raise_for(answer, acts=False)
         try:
             return dict(answer.json())
         except (ValueError, TypeError) as error:
@@ -230,7 +218,7 @@ class NovaApi:
             try:
                 return work(self._compute())
             except (auth.ClientException, SDKException, OSError) as error:
-                self._explain(error, acts)
+                raise explain(error, self.name, acts=acts) from error
 
         return await asyncio.to_thread(call)
 
@@ -247,31 +235,6 @@ class NovaApi:
         elif self._connection.session.timeout is None:
             self._connection.session.timeout = self._seconds
         return self._connection.compute
-
-    def _explain(self, error: Exception, acts: bool) -> NoReturn:
-        from keystoneauth1 import exceptions as auth
-        from openstack.exceptions import ConfigException
-
-        words = " ".join(str(error).split())
-        if isinstance(error, ConfigException):
-            raise UsageError(
-                f"{self.name}: {words}",
-                hint="name one of clouds.yaml's clouds: --os-cloud NAME, or OS_CLOUD",
-            ) from error
-        if isinstance(error, auth.Unauthorized | auth.MissingRequiredOptions):
-            raise PermissionDeniedError(
-                f"{self.name}: Keystone refuses: {words}",
-                hint="are user, password and project right in clouds.yaml?",
-            ) from error
-        never_sent = "Failed to establish a new connection" in words
-        if acts and isinstance(error, auth.ConnectionError) and not never_sent:
-            raise OutcomeUnknownError(
-                f"{self.name}: Nova's answer was lost: {words}", hint="look before trying again"
-            ) from error
-        raise UnavailableError(
-            f"{self.name} does not answer: {words}",
-            hint="try it: openstack --os-cloud NAME server list",
-        ) from error
 
 
 def _pick(migrations: list[Answer], wanted: int | None) -> Answer | None:
@@ -295,42 +258,3 @@ def _last_line(text: object) -> str:
 
 def _table(raw: object) -> Answer:
     return raw if isinstance(raw, Mapping) else {}
-
-
-def _raise_for(answer: Any, *, acts: bool) -> None:
-    """Tell a refusal in our words.
-
-    :param acts: whether something was to change; Nova may fail to answer after it has done it.
-    :raises PostcopyError: for any status but success.
-    """
-    status = int(answer.status_code)
-    if status < 400:
-        return
-    words = f"Nova says: {_message(answer) or f'status {status}'}"
-    error: PostcopyError
-    if status == 401:
-        error = RetryableError(words, hint="the token was refused; are the credentials still good?")
-    elif status == 403:
-        error = PermissionDeniedError(
-            words, hint="live migrations need an administrator's rights; or a quota is used up"
-        )
-    elif status == 404:
-        error = NotFoundError(words, hint="has it been deleted, or has it ended meanwhile?")
-    elif status == 409 or (status == 400 and "state" in words):
-        error = ConflictError(words, hint="openstack server show says what else goes on with it")
-    elif status == 429 or status == 413:
-        error = RetryableError(words, hint="the cloud bounds how often it may be asked")
-    elif status >= 500 and acts:
-        error = OutcomeUnknownError(words, hint="look before trying again; Nova's log says why")
-    elif status >= 500:
-        error = RetryableError(words, hint="Nova's own log says why")
-    else:
-        error = RefusedError(words, hint="openstack server show, and Nova's own log, may say more")
-    raise error
-
-
-def _message(answer: Any) -> str:
-    try:
-        return str(next(iter(answer.json().values()))["message"])
-    except (ValueError, StopIteration, KeyError, TypeError, AttributeError):
-        return str(answer.text)[:200].strip()

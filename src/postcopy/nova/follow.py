@@ -19,10 +19,11 @@ from postcopy.migration.outcome import Figures
 from postcopy.migration.phase import Phase
 from postcopy.migration.sample import Sample
 from postcopy.nova import advice
-from postcopy.nova.api import ConflictError, NovaApi
+from postcopy.nova.api import NovaApi
 from postcopy.nova.figures import Reader
 from postcopy.nova.hypervisors import Watcher
 from postcopy.nova.look import Look, Seen
+from postcopy.nova.refusals import ConflictError
 from postcopy.nova.status import Verdict, judge
 
 __all__ = ["Follower"]
