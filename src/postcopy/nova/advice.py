@@ -1,15 +1,20 @@
 """What to do about each end that is not a good one."""
 
+from postcopy import known_issues
+
 __all__ = ["astray", "deleted", "failed", "interrupted", "let_go", "unknown"]
 
 
 def interrupted(server: str, source: str, destination: str) -> str:
     """Return what to do when the guest is half here, half there."""
+    crash = known_issues.issue("resume-crash")
+    since = ".".join(map(str, crash.since))
     return (
         f"mend the link between {source} and {destination}, then have libvirt resume it at"
         f" {source}: virsh migrate --live --p2p --persistent --undefinesource --postcopy"
         f" --postcopy-resume DOMAIN qemu+tcp://{destination}/system; Nova then finishes by itself."
-        f" Until then restart nova-compute on neither host, and follow it: postcopy attach {server}"
+        f" From libvirt {since} on, {crash.what}; {crash.remedy}. Until then restart nova-compute"
+        f" on neither host, and follow it: postcopy attach {server}"
     )
 
 
