@@ -165,7 +165,8 @@ def _ended(look: Look, name: str, source: str, nova: Phase, where: Phase, words:
             hint=advice.unknown(name, source, look.destination),
             after=_SETTLING_SECONDS,
         )
-    return Verdict(phase=nova, status=words, error=look.fault, hint=advice.failed(source))
+    hint = advice.failed(source) if nova is Phase.FAILED else ""
+    return Verdict(phase=nova, status=words, error=look.fault, hint=hint)
 
 
 def _interrupted(look: Look, name: str, source: str, words: str) -> Verdict:
