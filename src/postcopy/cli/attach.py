@@ -11,6 +11,7 @@ import click
 from postcopy import policy as policies
 from postcopy.cli import moves, session
 from postcopy.cli.output import format_option, print_data, runs_async
+from postcopy.cli.request import recovery_options
 from postcopy.errors import (
     MigrationError,
     NotFoundError,
@@ -39,15 +40,26 @@ _CLOUD_SECONDS = 60.0
     metavar="URI",
     help="Nova: have libvirt tell what Nova cannot: qemu+ssh://{host}/system.",
 )
+@recovery_options
 @format_option
 @runs_async
-async def attach(guest: str, libvirt_uri: str | None, format_: str) -> None:
-    """Pick up the running migration of GUEST, by the policy it was started with."""
+async def attach(
+    guest: str,
+    libvirt_uri: str | None,
+    recover: bool,
+    recover_for: float | None,
+    format_: str,
+) -> None:
+    """Pick up the running migration of GUEST, by the policy it was started with.
+
+    One that is interrupted in post-copy is recovered.
+    """
     with session.claimed(guest), session.open_journal() as journal:
         run = unfinished(journal, guest)
         if libvirt_uri is not None:
             run = _watched(run, libvirt_uri)
-        session.conclude(run, await _watch(journal, run, format_), format_)
+        outcome = await _watch(journal, run, format_, recover=recover, recover_seconds=recover_for)
+        session.conclude(run, outcome, format_)
 
 
 @click.command()
@@ -132,6 +144,9 @@ async def _watch(
     run: Run,
     format_: str,
     request: Callable[[Supervisor], None] | None = None,
+    *,
+    recover: bool = True,
+    recover_seconds: float | None = None,
 ) -> Outcome:
     return await session.watch(
         moves.resume(run.driver, run.guest),
@@ -141,6 +156,8 @@ async def _watch(
         downtime_limit=run.driver["options"]["downtime_limit"],
         attach=True,
         format_=format_,
+        recover=recover,
+        recover_seconds=recover_seconds,
         request=request,
     )
 

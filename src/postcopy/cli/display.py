@@ -10,7 +10,15 @@ import click
 
 from postcopy.forecast.refit import time_left
 from postcopy.migration.decision import History
-from postcopy.migration.event import Acted, Decided, Event, Noted, PhaseChanged, SampleTaken
+from postcopy.migration.event import (
+    Acted,
+    Decided,
+    Event,
+    Noted,
+    PhaseChanged,
+    Recovered,
+    SampleTaken,
+)
 from postcopy.migration.phase import Phase
 from postcopy.migration.sample import Sample
 from postcopy.units import format_bytes, format_rate, format_seconds
@@ -171,6 +179,10 @@ class LiveDisplay(Silent):
                 self._decision = text
             case Acted(text=text):
                 self._decision += f" ({text})"
+            case Recovered(text=text):
+                self._decision = text
+                self._live.console.print(text, markup=False)
+                self._next_draw = 0.0
             case Noted(text=text):
                 self._live.console.print(f"note: {text}", markup=False)
             case PhaseChanged():

@@ -19,6 +19,7 @@ from postcopy.cli.request import (
     nova_options,
     parse_bandwidth,
     qemu_options,
+    recovery_options,
 )
 from postcopy.migration.conduct import Move
 from postcopy.migration.journal import Journal, Run
@@ -58,6 +59,8 @@ __all__ = ["carry", "migrate"]
     default=None,
     help="QEMU: let requested pages overtake others, where both sides can; the default.",
 )
+@recovery_options
+@click.option("--recover-uri", metavar="URI", help="Another path to recover over: tcp:HOST:PORT.")
 @adaptive_options
 @nova_options
 @libvirt_options
@@ -80,6 +83,9 @@ async def migrate(
     rescue_qmp: Path | None,
     dest_rescue_qmp: Path | None,
     uri: str | None,
+    recover: bool,
+    recover_for: float | None,
+    recover_uri: str | None,
     price: float | None,
     deadline: float | None,
     max_freeze: float | None,
@@ -115,6 +121,7 @@ async def migrate(
         monitors=(qmp, dest_qmp),
         rescues=(rescue_qmp, dest_rescue_qmp),
         uri=uri,
+        recover_uri=recover_uri,
         source_uri=source_uri,
         peer_uri=peer_uri,
         libvirt=libvirt_given(virsh),
@@ -128,7 +135,7 @@ async def migrate(
     if dry_run:
         await _plan(request, format_)
         return
-    run, outcome = await carry(request, format_)
+    run, outcome = await carry(request, format_, recover=recover, recover_seconds=recover_for)
     session.conclude(run, outcome, format_)
 
 
@@ -136,9 +143,18 @@ Prepare = Callable[[Request, Journal], Awaitable[Move]]
 
 
 async def carry(
-    request: Request, format_: str, prepare: Prepare = moves.prepare
+    request: Request,
+    format_: str,
+    prepare: Prepare = moves.prepare,
+    *,
+    recover: bool = True,
+    recover_seconds: float | None = None,
 ) -> tuple[Run, Outcome]:
-    """Move a guest as asked for, shown as it goes, and return the run on record and its end."""
+    """Move a guest as asked for, shown as it goes, and return the run on record and its end.
+
+    :param recover: whether to bring the guest's halves together again after a cut in post-copy.
+    :param recover_seconds: for how long to try; as long as it takes if None.
+    """
     # The journal first: if it cannot be written, nothing must have been begun.
     with session.claimed(request.guest), session.open_journal() as journal:
         move = await prepare(request, journal)
@@ -156,6 +172,8 @@ async def carry(
             journal,
             run,
             downtime_limit=request.downtime_limit,
+            recover=recover,
+            recover_seconds=recover_seconds,
             attach=False,
             format_=format_,
         )

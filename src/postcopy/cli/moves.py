@@ -176,6 +176,7 @@ async def _in_lab(request: Request) -> Move:
         preempt=request.preempt is not False,
         bandwidth=request.bandwidth,
         downtime_limit=request.downtime_limit,
+        recover_uri=request.recover_uri,
     )
 
 
@@ -225,6 +226,7 @@ def _between_qemus(request: Request) -> Move:
         preempt=request.preempt is not False,
         bandwidth=request.bandwidth,
         downtime_limit=request.downtime_limit,
+        recover_uri=request.recover_uri,
     )
     driver = QemuDriver(
         Endpoint("source", source, request.rescues[0]),

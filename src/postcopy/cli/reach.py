@@ -52,7 +52,6 @@ async def reach(
 
 
 def _lab_host(lab: str, name: str) -> "HostAccess":
-    from postcopy.hosts import LocalHost
     from postcopy.lab.lab import Lab
 
     try:
@@ -60,4 +59,4 @@ def _lab_host(lab: str, name: str) -> "HostAccess":
     except NotFoundError as error:
         hint = f"{error.hint}; a host behind SSH is ssh://{name}"
         raise NotFoundError(error.message, hint=hint) from error
-    return LocalHost(name, prefix=host.command(), environment=host.environment())
+    return host.access()

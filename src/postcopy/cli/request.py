@@ -21,6 +21,7 @@ __all__ = [
     "nova_options",
     "parse_bandwidth",
     "qemu_options",
+    "recovery_options",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,6 +49,7 @@ class Request:
     monitors: tuple[Path | None, Path | None]
     rescues: tuple[Path | None, Path | None]
     uri: str | None
+    recover_uri: str | None
     source_uri: str | None
     peer_uri: str | None
     libvirt: dict[str, Any]
@@ -206,6 +208,28 @@ def libvirt_options(command: F) -> F:
         ),
     ]
     for decorate in reversed(options):
+        command = decorate(command)
+    return command
+
+
+def recovery_options(command: F) -> F:
+    """Add what is to be done when the connection breaks in post-copy."""
+    for decorate in reversed(
+        (
+            click.option(
+                "--recover/--no-recover",
+                default=True,
+                show_default=True,
+                help="Whether to recover a post-copy whose connection broke.",
+            ),
+            click.option(
+                "--recover-for",
+                type=click.FloatRange(min=0, min_open=True),
+                metavar="SECONDS",
+                help="How long to try, each time; for ever if not said: giving up loses the guest.",
+            ),
+        )
+    ):
         command = decorate(command)
     return command
 

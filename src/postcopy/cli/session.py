@@ -57,6 +57,8 @@ async def watch(
     downtime_limit: float,
     attach: bool,
     format_: str,
+    recover: bool = True,
+    recover_seconds: float | None = None,
     request: Callable[[Supervisor], None] | None = None,
 ) -> Outcome:
     """Drive or follow a migration to its end, shown as it goes; then score its forecasts."""
@@ -77,6 +79,8 @@ async def watch(
             run,
             downtime_limit=downtime_limit,
             looks=looks,
+            recover=recover,
+            recover_seconds=recover_seconds,
             attach=attach,
             request=request,
             observe=display if attach else forecasts.watching(display, looks),
@@ -148,6 +152,10 @@ def _rows(run: Run, outcome: Outcome) -> list[tuple[str, Any]]:
         rows.append(("sent", format_bytes(figures.transferred_bytes)))
     if figures.passes is not None:
         rows.append(("passes", figures.passes))
+    if outcome.recoveries:
+        times = "once" if outcome.recoveries == 1 else f"{outcome.recoveries} times"
+        seconds = format_seconds(outcome.interrupted_seconds)
+        rows.append(("recovered", f"{times}, interrupted for {seconds} in all"))
     if outcome.switch_latency_seconds is not None:
         rows.append(("switched", f"{format_seconds(outcome.switch_latency_seconds)} after a pass"))
     if figures.postcopy_requests is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from postcopy import pids, processes
 from postcopy.errors import NotFoundError, PermissionDeniedError, UnavailableError
+from postcopy.hosts import LocalHost
 from postcopy.lab import init, names
 from postcopy.lab.state import HostRecord
 
@@ -78,6 +79,10 @@ class Host:
         """Return the whole environment of a command inside the host."""
         home = self._account(user)[2] if user is not None else "/root"
         return {"PATH": _PATH, "HOME": home, "LANG": "C.UTF-8", names.MARKER: self.lab}
+
+    def access(self) -> LocalHost:
+        """Return the way into this host that checks and recovery take."""
+        return LocalHost(self.name, self.command(), self.environment())
 
     def daemon(self, pid_file: str, name: str) -> int | None:
         """Return the process number, inside the host, of a daemon that wrote it to a file.

@@ -1,9 +1,11 @@
 """Moving a lab guest: the destination's QEMU is made ready before, and the loser ended after."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from postcopy.errors import NotFoundError, RefusedError, UsageError
+from postcopy.errors import NotFoundError, RefusedError, UnavailableError, UsageError
+from postcopy.hosts.wire import HostWire
 from postcopy.lab.guest import LabGuest
 from postcopy.lab.lab import Lab
 from postcopy.qemu.driver import QemuDriver
@@ -35,6 +37,7 @@ class LabMove:
         preempt: bool = True,
         bandwidth: int | None = None,
         downtime_limit: float = 0.3,
+        recover_uri: str | None = None,
     ) -> "LabMove":
         """Check that the guest can go there, and start the QEMU that it will arrive in.
 
@@ -50,16 +53,19 @@ class LabMove:
             preempt=preempt,
             bandwidth=bandwidth,
             downtime_limit=downtime_limit,
+            recover_uri=recover_uri,
         )
-        driver = QemuDriver(guest.sides[source].endpoint, target.endpoint, options)
+        ends = (guest.sides[source].endpoint, target.endpoint)
+        driver = QemuDriver(*ends, options, wire=_wire(guest, source, destination))
         return cls(guest, source, destination, driver)
 
     @classmethod
     def resume(cls, record: Mapping[str, Any], guest: str) -> "LabMove":
         """Return the move that an earlier process recorded."""
-        driver = QemuDriver.of_record(record)
+        one = LabGuest.load(Lab(record["lab"]), guest)
         source, destination = record["source"]["name"], record["destination"]["name"]
-        return cls(LabGuest.load(Lab(record["lab"]), guest), source, destination, driver)
+        driver = QemuDriver.of_record(record, wire=_wire(one, source, destination))
+        return cls(one, source, destination, driver)
 
     def record(self) -> dict[str, Any]:
         """Return what `resume` needs."""
@@ -68,7 +74,14 @@ class LabMove:
     async def settle(self) -> None:
         """Let go of the monitors and end the QEMU that is no longer needed, if that is sure."""
         await self.driver.close()
-        await self.guest.tidy()
+        # A QEMU that hangs says nothing: then nothing is sure.
+        with contextlib.suppress(UnavailableError):
+            await self.guest.tidy()
+
+
+def _wire(guest: LabGuest, source: str, destination: str) -> HostWire:
+    address = guest.sides[destination].host.data_address
+    return HostWire(guest.sides[source].host.access(), address, _PORT)
 
 
 async def check(lab: Lab, name: str, destination: str) -> tuple[LabGuest, str]:

@@ -19,6 +19,7 @@ from postcopy.libvirt.options import LibvirtOptions
 from postcopy.libvirt.status import disks_in_words, figures_of, phase_of_event, sample_of
 from postcopy.migration.outcome import Figures
 from postcopy.migration.phase import Phase
+from postcopy.migration.recovery import Rescue
 from postcopy.migration.sample import Sample
 
 __all__ = ["LibvirtDriver"]
@@ -60,6 +61,8 @@ class LibvirtDriver:
         self.notes: list[str] = []
         """What a user should know of how it is done."""
         self.advice = ""
+        self.rescue: Rescue | None = None
+        """What brings both halves together again after a cut; None until it has begun."""
         self._uris = (source_uri, destination_uri, peer_uri or destination_uri)
         self._clock = clock or SystemClock()
         self._ends = Ends(source_uri, destination_uri)

@@ -61,6 +61,8 @@ async def carry_out(
     *,
     downtime_limit: float = 0.3,
     looks: Sequence[tuple[float, float]] = (),
+    recover: bool = True,
+    recover_seconds: float | None = None,
     attach: bool = False,
     request: Callable[[Supervisor], None] | None = None,
     observe: Callable[[Event], None] = lambda event: None,
@@ -71,6 +73,8 @@ async def carry_out(
     :param run: the journal's entry for it.
     :param downtime_limit: how long the guest may stand still at a pre-copy switchover, in seconds.
     :param looks: what was measured of the guest before: seconds, and bytes dirtied in them.
+    :param recover: whether to recover a post-copy whose connection broke.
+    :param recover_seconds: for how long to try, each time; None for ever.
     :param request: what to ask of the supervisor before it begins.
     :param complain: told of a request by signal that could not be met.
     :raises asyncio.CancelledError: when interrupted. While that is safe the migration is called
@@ -81,6 +85,8 @@ async def carry_out(
         policy,
         downtime_limit=downtime_limit,
         looks=looks,
+        recover=recover,
+        recover_seconds=recover_seconds,
         journal=journal,
         run_id=run.id,
         observe=observe,

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from postcopy.migration.outcome import Figures
+from postcopy.migration.recovery.seam import Rescue
 from postcopy.migration.sample import Sample
 
 __all__ = ["Driver"]
@@ -83,6 +84,14 @@ class Driver(Protocol):
 
     async def figures(self) -> Figures:
         """Return the hypervisor's own account, once the migration has ended."""
+        ...
+
+    @property
+    def rescue(self) -> Rescue | None:
+        """What brings both halves of the guest together again after a cut in post-copy.
+
+        None for one that cannot; known once the migration has begun or was attached to.
+        """
         ...
 
     async def close(self) -> None:

@@ -6,7 +6,7 @@ from postcopy.migration.decision import Action
 from postcopy.migration.phase import Phase
 from postcopy.migration.sample import Sample
 
-__all__ = ["Acted", "Decided", "Event", "Noted", "PhaseChanged", "SampleTaken"]
+__all__ = ["Acted", "Decided", "Event", "Noted", "PhaseChanged", "Recovered", "SampleTaken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +79,18 @@ class Noted:
     text: str
 
 
-Event = SampleTaken | PhaseChanged | Decided | Acted | Noted
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """One step of a recovery was taken, or one ended."""
+
+    at: float
+    step: str
+    """What was done, and why."""
+
+    @property
+    def text(self) -> str:
+        """The step, for people."""
+        return f"recovery: {self.step}"
+
+
+Event = SampleTaken | PhaseChanged | Decided | Acted | Noted | Recovered

@@ -83,6 +83,10 @@ class Outcome:
     error: str = ""
     hint: str = ""
     """What to do about it, where the fate does not say it all."""
+    recoveries: int = 0
+    """How often the connection broke in post-copy and was made again."""
+    interrupted_seconds: float = 0.0
+    """From noticing that until the migration went on, of all of them together."""
     figures: Figures = field(default_factory=Figures)
 
     @property

@@ -6,23 +6,34 @@ one that is killed is replaced by another that attaches.
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, replace
 
 from postcopy.clock import Clock, SystemClock
 from postcopy.errors import JournalError, OutcomeUnknownError, PostcopyError, RefusedError
 from postcopy.migration.decision import Action, Decision, History, Policy
 from postcopy.migration.driver import Driver
-from postcopy.migration.event import Acted, Decided, Event, Noted, PhaseChanged, SampleTaken
+from postcopy.migration.event import (
+    Acted,
+    Decided,
+    Event,
+    Noted,
+    PhaseChanged,
+    Recovered,
+    SampleTaken,
+)
 from postcopy.migration.journal import Journal
 from postcopy.migration.outcome import Fate, Figures, Outcome
 from postcopy.migration.phase import IllegalTransitionError, Phase, PhaseTracker
+from postcopy.migration.recovery import Ending, Recovery, StallWatch
 from postcopy.migration.sample import Sample
 
 __all__ = ["Supervisor"]
 
 # An action that the hypervisor refused is asked for again with the next sample, this many times.
 _TRIES = 20
+
+_LAG_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -38,6 +49,8 @@ class Supervisor:
     :param policy: what says when to switch.
     :param downtime_limit: how long the guest may stand still at a pre-copy switchover, in seconds.
     :param looks: what was measured of the guest before, as `History` takes it.
+    :param recover: whether to recover a post-copy whose connection broke.
+    :param recover_seconds: for how long to try, each time; None for ever.
     :param journal: where to record the run numbered `run_id`; nothing is recorded without it.
     :param observe: called with every `Event`, in order; it must be quick and must not raise.
     """
@@ -49,6 +62,8 @@ class Supervisor:
         *,
         downtime_limit: float = 0.3,
         looks: Sequence[tuple[float, float]] = (),
+        recover: bool = True,
+        recover_seconds: float | None = None,
         journal: Journal | None = None,
         run_id: int = 0,
         observe: Callable[[Event], None] = lambda event: None,
@@ -63,6 +78,11 @@ class Supervisor:
         self._history = History(downtime_limit, looks)
         self._tracker = PhaseTracker()
         self._switch = _Switch()
+        self._recover_wanted = recover
+        self._recover_seconds = recover_seconds
+        self._stall = StallWatch()
+        self._recoveries = 0
+        self._interrupted_seconds = 0.0
         self._wanted: Decision | None = None
         self._asked: Action | None = None
         self._refusals = 0
@@ -92,13 +112,7 @@ class Supervisor:
                 self._end(self._never_begun(started_at, problem))
             raise
         self._note()
-        error = ""
-        async for sample in self._driver.samples():
-            await self._take(sample)
-            self._note()
-            error = sample.error or error
-            if self.phase.terminal or self.phase is Phase.PAUSED:
-                break
+        error = await self._follow()
         figures = Figures()
         if self.phase is Phase.COMPLETED:
             try:
@@ -114,6 +128,8 @@ class Supervisor:
             switch_latency_seconds=self._switch.latency_seconds,
             error=error,
             hint=self._driver.advice,
+            recoveries=self._recoveries,
+            interrupted_seconds=self._interrupted_seconds,
             figures=figures,
         )
         self._end(outcome)
@@ -125,6 +141,77 @@ class Supervisor:
         self._noted += len(notes)
         for note in notes:
             self._tell(Noted(self._clock.now(), note))
+
+    async def _follow(self) -> str:
+        """See the migration to its end, through every cut; return the hypervisor's last error."""
+        error = ""
+        while True:
+            cut = ""
+            samples = self._driver.samples()
+            try:
+                async for sample in samples:
+                    await self._take(sample)
+                    self._note()
+                    error = sample.error or error
+                    if self.phase.terminal or self.phase is Phase.PAUSED:
+                        break
+                    if cut := await self._cut(sample):
+                        break
+            finally:
+                if isinstance(samples, AsyncGenerator):
+                    await samples.aclose()  # before the driver is asked for samples again
+            if not (cut or self.phase is Phase.PAUSED):
+                return error
+            if (told := await self._recovered(cut)) is not None:
+                return "; ".join(filter(None, (error, told)))
+            if self.phase.terminal:
+                return ""
+            error = ""
+
+    async def _cut(self, sample: Sample) -> str:
+        """Return why the connection must be dead, if it must."""
+        if not self._recover_wanted or (rescue := self._driver.rescue) is None:
+            return ""
+        return await self._stall.judge(sample, rescue.wire)
+
+    async def _recovered(self, cut: str) -> str | None:
+        """Recover what is interrupted; return why it is not, or None once it goes on.
+
+        :param cut: why the connection is dead, where no hypervisor has said so.
+        """
+        rescue = self._driver.rescue
+        if not self._recover_wanted or rescue is None:
+            return ""
+        began = self._clock.now()
+        recovery = Recovery(
+            rescue,
+            self._clock,
+            tell=lambda line: self._tell(Recovered(self._clock.now(), line)),
+            see=self._see,
+            limit=self._recover_seconds,
+        )
+        verdict = await recovery.run(cut)
+        self._interrupted_seconds += self._clock.now() - began
+        self._tell(Recovered(self._clock.now(), f"{verdict.ending}: {verdict.text}"))
+        self._stall.restart()
+        match verdict.ending:
+            case Ending.RECOVERED:
+                self._recoveries += recovery.connected
+                # A hypervisor's word for the state may lag behind what both sides say.
+                await self._clock.sleep(_LAG_SECONDS)
+                return None
+            case Ending.ARRIVED:
+                self._see(Phase.COMPLETED, verdict.text)
+                return None
+            case Ending.LOST:
+                self._see(Phase.FAILED, verdict.text)
+        return verdict.text
+
+    def _see(self, phase: Phase, words: str) -> None:
+        """Take in a phase that was seen by others than the driver, with the last known figures."""
+        last = self._history.latest or Sample(at=self._clock.now(), phase=phase)
+        sample = replace(last, at=self._clock.now(), phase=phase, status=words, pass_ended_at=None)
+        self._observed(sample)
 
     async def _agree(self) -> None:
         """Have the driver know, and the hypervisor have, what an earlier supervisor asked for."""
@@ -178,6 +265,19 @@ class Supervisor:
         self._history.paused = any(text.startswith(Action.PAUSE) for text in acted)
         self._limited = any(text.startswith(Action.LIMIT_DOWNTIME) for text in acted)
         return self._journal.run(self._run_id).started_at
+
+    def _observed(self, sample: Sample) -> None:
+        """Record a sample about which nothing is to be decided."""
+        before = self.phase
+        try:
+            changed = self._tracker.observe(sample.phase)
+        except IllegalTransitionError as error:
+            self._tell(Noted(sample.at, error.message))
+            return
+        self._history.add(sample)
+        self._tell(SampleTaken(sample))
+        if changed:
+            self._tell(PhaseChanged(sample.at, before, sample.phase))
 
     async def _take(self, sample: Sample) -> None:
         before = self.phase

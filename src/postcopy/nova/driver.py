@@ -15,6 +15,7 @@ from postcopy.errors import (
 )
 from postcopy.migration.outcome import Figures
 from postcopy.migration.phase import Phase
+from postcopy.migration.recovery import Rescue
 from postcopy.migration.sample import Sample
 from postcopy.nova import guards
 from postcopy.nova.api import NovaApi
@@ -68,6 +69,7 @@ class NovaDriver:
         self.host = host
         self.permission = permission
         self.notes: list[str] = []
+        self.rescue: Rescue | None = None
         """What a user should know of how it is done."""
         self._api = api
         self._allow_pause = allow_pause

@@ -12,10 +12,12 @@ from postcopy.clock import Clock, SystemClock
 from postcopy.errors import OutcomeUnknownError, PostcopyError, RefusedError, UnavailableError
 from postcopy.migration.outcome import Figures
 from postcopy.migration.phase import Phase
+from postcopy.migration.recovery import Wire
 from postcopy.migration.sample import Sample
 from postcopy.qemu import capabilities
 from postcopy.qemu.monitor import CommandError, Monitor
 from postcopy.qemu.options import Endpoint, MigrationOptions
+from postcopy.qemu.rescue import QemuHalf, QemuRescue
 from postcopy.qemu.status import figures_of, phase_of, sample_of
 
 __all__ = ["QemuDriver"]
@@ -46,6 +48,7 @@ class QemuDriver:
         destination: Endpoint,
         options: MigrationOptions,
         *,
+        wire: Wire | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.options = options
@@ -55,11 +58,18 @@ class QemuDriver:
         self._clock = clock or SystemClock()
         self._source = Monitor(source.monitor, source.name)
         self._destination = Monitor(destination.monitor, destination.name)
-        self._rescue = [
-            Monitor(end.rescue, f"{end.name} (rescue)")
+        spare = [
+            Monitor(end.rescue, f"{end.name} (rescue)") if end.rescue is not None else None
             for end in (source, destination)
-            if end.rescue is not None
         ]
+        self._spare = [monitor for monitor in spare if monitor is not None]
+        self.rescue = QemuRescue(
+            QemuHalf(self._source, spare[0]),
+            QemuHalf(self._destination, spare[1]),
+            options.recover_uri or options.uri,
+            wire,
+        )
+        """What brings both QEMUs together again after a cut."""
         self._phase = Phase.SETUP
         self._paused = False
 
@@ -76,16 +86,18 @@ class QemuDriver:
                 "preempt": self.options.preempt,
                 "bandwidth": self.options.bandwidth,
                 "downtime_limit": self.options.downtime_limit,
+                "recover_uri": self.options.recover_uri,
             },
         }
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> "QemuDriver":
+    def of_record(cls, record: Mapping[str, Any], wire: Wire | None = None) -> "QemuDriver":
         """Read what `record` wrote."""
         return cls(
             Endpoint.of_record(record["source"]),
             Endpoint.of_record(record["destination"]),
             MigrationOptions(**record["options"]),
+            wire=wire,
         )
 
     @property
@@ -104,7 +116,7 @@ class QemuDriver:
         :raises RefusedError: when the guest does not run, or is already on the move.
         :raises UnavailableError: when a monitor does not answer.
         """
-        await self._open(self._source, self._destination, *self._rescue)
+        await self._open(self._source, self._destination, *self._spare)
         await self._guard()
 
     async def start(self) -> None:
@@ -115,6 +127,8 @@ class QemuDriver:
         :raises UnavailableError: when a monitor does not answer.
         """
         await self.check()
+        if self.rescue.wire is not None:
+            await self.rescue.wire.prepare()
         needed = ["postcopy-ram"] if self.options.postcopy else []
         wished, unwanted = ["events"], ["multifd", "x-ignore-shared", "background-snapshot"]
         if self.options.postcopy:
@@ -136,7 +150,7 @@ class QemuDriver:
         A destination that has gone is no obstacle: its absence may be what is to be found out.
         """
         await self._open(self._source)
-        for monitor in (self._destination, *self._rescue):
+        for monitor in (self._destination, *self._spare):
             try:
                 await self._open(monitor)
             except UnavailableError as error:
@@ -210,7 +224,8 @@ class QemuDriver:
 
     async def close(self) -> None:
         """End all sessions."""
-        for monitor in (*self._rescue, self._destination, self._source):
+        self.rescue.close()
+        for monitor in (*self._spare, self._destination, self._source):
             await monitor.close()
 
     async def _open(self, *monitors: Monitor) -> None:

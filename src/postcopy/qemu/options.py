@@ -48,6 +48,8 @@ class MigrationOptions:
     :param postcopy: arm post-copy on both sides.
     :param preempt: let requested pages overtake others on a channel of their own, where both offer.
     :param bandwidth: the most to send, in bytes a second; None does not bound it.
+    :param recover_uri: where to listen and connect after a cut; `uri` if None. Another network, or
+        the address that a host has now.
     :param downtime_limit: how long the guest may stand still at a pre-copy switchover, in seconds.
     """
 
@@ -56,13 +58,15 @@ class MigrationOptions:
     preempt: bool = True
     bandwidth: int | None = None
     downtime_limit: float = 0.3
+    recover_uri: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.uri.startswith(("tcp:", "unix:")):
-            raise UsageError(
-                f"{self.uri!r} is not a migration address",
-                hint="write tcp:HOST:PORT or unix:PATH, reachable from the source",
-            )
+        for uri in (self.uri, self.recover_uri):
+            if uri is not None and not uri.startswith(("tcp:", "unix:")):
+                raise UsageError(
+                    f"{uri!r} is not a migration address",
+                    hint="write tcp:HOST:PORT or unix:PATH, reachable from the source",
+                )
         # QEMU's own bounds: 'downtime-limit' in qapi/migration.json, at most 2000 seconds.
         if not 0 < self.downtime_limit <= 2000:
             raise UsageError(

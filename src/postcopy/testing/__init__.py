@@ -2,7 +2,8 @@
 
 `FakeDriver` moves a guest that exists only as arithmetic, on a `FakeClock` that never waits;
 `ScriptedQmp` is a QMP server on a real socket that answers what it was told to; `FakeHost` answers
-what is asked of a host; `FakeNova` serves a `FakeCloud`, whose one server moves as Nova moves one.
+what is asked of a host; `FakeRescue` is a link that breaks as it is told; `FakeNova` serves a
+`FakeCloud`, whose one server moves as Nova moves one.
 """
 
 from postcopy.testing.clock import FakeClock
@@ -11,6 +12,7 @@ from postcopy.testing.driver import FakeDriver, FakeGuest
 from postcopy.testing.host import FakeHost
 from postcopy.testing.nova import FakeNova
 from postcopy.testing.qmp import ScriptedError, ScriptedQmp
+from postcopy.testing.rescue import FakeRescue
 
 __all__ = [
     "FakeDriver",
@@ -19,6 +21,7 @@ __all__ = [
     "FakeHost",
     "FakeNova",
     "FakeCloud",
+    "FakeRescue",
     "ScriptedQmp",
     "ScriptedError",
 ]

@@ -8,8 +8,10 @@ from postcopy.clock import Clock
 from postcopy.errors import PostcopyError, RefusedError
 from postcopy.migration.outcome import Figures
 from postcopy.migration.phase import Phase
+from postcopy.migration.recovery import Half
 from postcopy.migration.sample import Sample
 from postcopy.testing.clock import FakeClock
+from postcopy.testing.rescue import FakeRescue
 
 __all__ = ["FakeDriver", "FakeGuest"]
 
@@ -31,7 +33,11 @@ class FakeDriver:
     """Follows the textbook: passes until what is left fits into the downtime limit, or a switch.
 
     :param refuse_switch: how many times `switch` is refused before it is accepted.
-    :param break_after: go to `Phase.PAUSED` this many seconds after the switch.
+    :param break_after: go to `Phase.PAUSED` this many seconds after the switch, and as long after
+        each recovery, as often as `breaks` says.
+    :param breaks: how often.
+    :param rescue: what recovers it then. Without one, it stays broken.
+    :param noticed: whether a break is noticed by itself; else the guest stands still in post-copy.
     :param poll_seconds: time between samples within a pass.
     """
 
@@ -43,6 +49,9 @@ class FakeDriver:
         downtime_limit: float = 0.3,
         refuse_switch: int = 0,
         break_after: float | None = None,
+        breaks: int = 1,
+        rescue: FakeRescue | None = None,
+        noticed: bool = True,
         poll_seconds: float = 0.1,
     ) -> None:
         self.guest = guest or FakeGuest()
@@ -53,6 +62,9 @@ class FakeDriver:
         self._bandwidth = self.guest.bandwidth
         self._refuse_switch = refuse_switch
         self._break_after = break_after
+        self._breaks = breaks
+        self._noticed = noticed
+        self.rescue = rescue
         self._poll_seconds = poll_seconds
         self._phase = Phase.SETUP
         self._pass_number = 0
@@ -113,7 +125,13 @@ class FakeDriver:
         self.calls.append("close")
 
     async def samples(self) -> AsyncIterator[Sample]:
+        if self._phase is Phase.PAUSED and self.rescue and self.rescue.source is Half.ACTIVE:
+            self._phase = Phase.POSTCOPY
         yield self._sample()
+        if self._phase.spread:
+            async for sample in self._end():
+                yield sample
+            return
         self._phase, self._pass_number = Phase.PRECOPY, 1
         self._remaining = float(self.guest.total_bytes)
         began = self.clock.now()
@@ -143,9 +161,16 @@ class FakeDriver:
         switched_at = self.clock.now()
         while self._phase in (Phase.SWITCHOVER, Phase.POSTCOPY):
             await self._send()
-            if self._phase is Phase.POSTCOPY and self._break_after is not None:
+            if self._phase is Phase.POSTCOPY and self._break_after is not None and self._breaks:
                 if self.clock.now() - switched_at >= self._break_after:
-                    self._phase = Phase.PAUSED
+                    self._breaks -= 1
+                    if self.rescue:
+                        self.rescue.cut(noticed=self._noticed)
+                    if self._noticed:
+                        self._phase = Phase.PAUSED
+                    while not self._noticed:
+                        yield self._sample()
+                        await self.clock.sleep(self._poll_seconds)
             elif self._remaining <= 0:
                 self._phase = Phase.COMPLETED
             yield self._sample()

@@ -246,6 +246,7 @@ def _request(api: NovaApi, parsed_args: argparse.Namespace, policy: str) -> Requ
         monitors=(None, None),
         rescues=(None, None),
         uri=None,
+        recover_uri=None,
         source_uri=None,
         peer_uri=None,
         libvirt={},

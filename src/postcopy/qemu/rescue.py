@@ -1,0 +1,158 @@
+"""Brings the two QEMUs of an interrupted post-copy together again.
+
+Each side has one session for questions and one that may run commands out of band, past those that
+hang; where there is no second monitor, one session does for both. The commands and the states in
+which they are taken are those of qapi/migration.json (``migrate-pause``, ``migrate-recover``,
+``migrate`` with ``resume``).
+"""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from postcopy.errors import PostcopyError, RetryableError, UnavailableError
+from postcopy.migration.phase import Phase
+from postcopy.migration.recovery import Half, Look, Wire
+from postcopy.qemu.monitor import CommandError, Monitor, NotListeningError
+from postcopy.qemu.status import phase_of
+
+__all__ = ["QemuHalf", "QemuRescue", "half_of"]
+
+# A monitor that does not answer for this long has a main loop that waits for a missing page.
+_HUNG_SECONDS = 2.0
+_COMMAND_SECONDS = 5.0
+
+_HALVES = {
+    Phase.POSTCOPY: Half.ACTIVE,
+    Phase.PAUSED: Half.PAUSED,
+    Phase.RECOVERING: Half.CONNECTING,
+    Phase.COMPLETED: Half.DONE,
+    Phase.FAILED: Half.GONE,
+}
+
+
+def half_of(status: str) -> Half:
+    """Return what ``query-migrate``'s status says of one side of a post-copy."""
+    return _HALVES.get(phase_of(status, Phase.UNKNOWN), Half.UNKNOWN)
+
+
+class QemuHalf:
+    """One side's sessions while its guest is recovered.
+
+    :param monitor: the session that is asked.
+    :param rescue: the one that commands go through, out of band; the first one if None.
+    """
+
+    def __init__(self, monitor: Monitor, rescue: Monitor | None = None) -> None:
+        self.monitor = monitor
+        self.rescue = rescue or monitor
+        self._asking: asyncio.Task[Any] | None = None
+
+    async def look(self) -> tuple[Half, str]:
+        """Return what this side says, and its own word for it."""
+        try:
+            await self._reopen()
+            answer = await self._ask()
+        except NotListeningError:
+            return Half.GONE, "no QEMU"
+        except TimeoutError:
+            # Only a session from before it hung can still be used.
+            return (Half.HUNG if self.rescue.connected else Half.SILENT), "no answer"
+        except PostcopyError as error:
+            return Half.SILENT, error.message
+        status = answer.get("status", "none")
+        return half_of(status), status
+
+    async def command(self, name: str, **arguments: object) -> None:
+        """Run a command out of band.
+
+        :raises PostcopyError: when QEMU refuses it, or does not answer.
+        """
+        await self.rescue.execute(name, arguments, oob=True, seconds=_COMMAND_SECONDS)
+
+    async def break_off(self) -> None:
+        """Have this side take its connection for dead.
+
+        One that refuses is not in a post-copy that goes on: then there is nothing to break off.
+        """
+        with contextlib.suppress(CommandError):
+            await self.command("migrate-pause")
+
+    def close(self) -> None:
+        """Wait for no answer any more."""
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def _reopen(self) -> None:
+        for monitor in {self.monitor, self.rescue}:
+            if not monitor.connected:
+                try:
+                    await monitor.connect(_HUNG_SECONDS)
+                except NotListeningError:
+                    raise
+                except UnavailableError:
+                    if monitor is self.monitor:
+                        raise
+
+    async def _ask(self) -> dict[str, Any]:
+        """Ask for the migration's state. A question that is not answered yet is not asked again:
+
+        a monitor takes eight of them, and then nothing any more, out of band or not.
+        """
+        if self._asking is None:
+            ask = self.monitor.execute("query-migrate", seconds=3600.0)
+            self._asking = asyncio.create_task(ask)
+        done, _ = await asyncio.wait([self._asking], timeout=_HUNG_SECONDS)
+        if not done:
+            raise TimeoutError
+        task, self._asking = self._asking, None
+        answer: dict[str, Any] = task.result()
+        return answer
+
+
+class QemuRescue:
+    """A `postcopy.migration.recovery.Rescue` over the monitors of both sides.
+
+    :param uri: where the destination is to listen and the source to connect, ``tcp:HOST:PORT``.
+    :param wire: the way between both, where it can be looked at.
+    """
+
+    def __init__(
+        self, source: QemuHalf, destination: QemuHalf, uri: str, wire: Wire | None = None
+    ) -> None:
+        self.source = source
+        self.destination = destination
+        self.wire = wire
+        self.obstacles = ""
+        self._uri = uri
+
+    async def look(self) -> Look:
+        """Ask both QEMUs."""
+        (source, first), (destination, second) = await asyncio.gather(
+            self.source.look(), self.destination.look()
+        )
+        return Look(source, destination, f"QEMU says {first} and {second}")
+
+    async def break_off(self, *, source: bool, destination: bool) -> None:
+        """``migrate-pause``, out of band."""
+        if destination:
+            await self.destination.break_off()
+        if source:
+            await self.source.break_off()
+
+    async def connect(self) -> None:
+        """``migrate-recover`` at the destination, then ``migrate`` with ``resume`` at the source.
+
+        :raises RetryableError: when a side is not paused yet.
+        """
+        try:
+            await self.destination.command("migrate-recover", uri=self._uri)
+            arguments: dict[str, object] = {"uri": self._uri, "resume": True}
+            await self.source.monitor.execute("migrate", arguments, seconds=_COMMAND_SECONDS)
+        except CommandError as error:
+            raise RetryableError(error.message, hint="a side may lag behind: try again") from error
+
+    def close(self) -> None:
+        """Wait for no answer any more."""
+        self.source.close()
+        self.destination.close()

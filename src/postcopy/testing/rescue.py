@@ -1,0 +1,104 @@
+"""Two halves of a guest and a link between them that breaks as it is told."""
+
+from postcopy.clock import Clock
+from postcopy.errors import RetryableError
+from postcopy.migration.recovery import Connection, Half, Look
+from postcopy.testing.clock import FakeClock
+
+__all__ = ["FakeRescue"]
+
+
+class FakeRescue:
+    """A `Rescue`, and its own `Wire`, that follow the rules of real ones.
+
+    :param outage_seconds: for how long the link carries nothing after each `cut`.
+    :param refusals: how many times `connect` is refused although both sides are paused.
+    :param broken_connects: how many connections break again while they are being made.
+    :param hung: whether a cut leaves the destination's monitor hung.
+    :param blind: whether nobody can look at the link.
+    """
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        *,
+        outage_seconds: float = 0.0,
+        refusals: int = 0,
+        broken_connects: int = 0,
+        hung: bool = False,
+        blind: bool = False,
+    ) -> None:
+        self.clock = clock or FakeClock()
+        self.source = Half.ACTIVE
+        self.destination = Half.ACTIVE
+        self.calls: list[str] = []
+        """What was asked, in order, looks left out."""
+        self.obstacles = ""
+        self._outage = outage_seconds
+        self._refusals = refusals
+        self._broken_connects = broken_connects
+        self._hangs = hung
+        self._hung = False
+        self._blind = blind
+        self._up_at = 0.0
+
+    @property
+    def wire(self) -> "FakeRescue | None":
+        return None if self._blind else self
+
+    @property
+    def carries(self) -> bool:
+        """Whether the link does."""
+        return self.clock.now() >= self._up_at
+
+    def cut(self, *, noticed: bool) -> None:
+        """Break the link, and the connection over it.
+
+        :param noticed: whether the source hears of it.
+        """
+        self._up_at = self.clock.now() + self._outage
+        self.source = Half.PAUSED if noticed else Half.ACTIVE
+        self.destination = Half.ACTIVE
+        self._hung = self._hangs
+
+    async def look(self) -> Look:
+        await self.clock.sleep(0.001)
+        source, destination = self.source, self.destination
+        if self.source is Half.CONNECTING:
+            self.source = Half.PAUSED if self._broken_connects else Half.ACTIVE
+            self.destination = self.source
+            self._broken_connects = max(0, self._broken_connects - 1)
+            self._hung = self._hung and self.source is not Half.ACTIVE
+        return Look(source, Half.HUNG if self._hung else destination)
+
+    async def break_off(self, *, source: bool, destination: bool) -> None:
+        names = [
+            name for name, meant in (("source", source), ("destination", destination)) if meant
+        ]
+        self.calls.append(f"break off {' and '.join(names)}")
+        if source and self.source is Half.ACTIVE:
+            self.source = Half.PAUSED
+        if destination and self.destination is Half.ACTIVE:
+            self.destination = Half.PAUSED
+
+    async def connect(self) -> None:
+        self.calls.append("connect")
+        if (self.source, self.destination) != (Half.PAUSED, Half.PAUSED):
+            raise RetryableError(f"not paused: {self.source}, {self.destination}")
+        if self._refusals:
+            self._refusals -= 1
+            raise RetryableError("too early")
+        if self.carries:
+            self.source = self.destination = Half.CONNECTING
+
+    async def prepare(self) -> None:
+        self.calls.append("prepare")
+
+    async def connection(self) -> Connection:
+        silent = 0.0 if self.carries else self.clock.now() - self._up_at + self._outage
+        return Connection(count=2, unacknowledged_bytes=200_000, silent_seconds=silent)
+
+    async def wait(self, seconds: float) -> bool:
+        if not self.carries and seconds:
+            await self.clock.sleep(min(seconds, self._up_at - self.clock.now()))
+        return self.carries

@@ -1,0 +1,241 @@
+"""Cuts, and what becomes of the guest, from what both sides say to how the run ends."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postcopy.migration import Fate, Journal, Phase, Sample, Supervisor
+from postcopy.migration.event import Event, Recovered
+from postcopy.migration.recovery import (
+    Connection,
+    Ending,
+    Half,
+    Look,
+    Recovery,
+    StallWatch,
+    Step,
+    next_step,
+)
+from postcopy.policy import Immediate
+from postcopy.testing import FakeClock, FakeDriver, FakeRescue
+
+
+async def recover(rescue: FakeRescue, cut: str = "", limit: float | None = None) -> Ending:
+    recovery = Recovery(rescue, rescue.clock, tell=lambda line: None, limit=limit)
+    return (await recovery.run(cut)).ending
+
+
+@given(st.sampled_from(Half), st.sampled_from(Half), st.booleans(), st.booleans())
+def test_nothing_is_connected_unless_both_sides_are_paused(
+    source: Half, destination: Half, cut: bool, broken: bool
+) -> None:
+    both = {"source", "destination"} if broken else set()
+    if next_step(Look(source, destination), cut=cut, broken=both) is Step.CONNECT:
+        # A side that hangs cannot say so, and was made to.
+        paused = {Half.PAUSED} | ({Half.HUNG} if broken else set())
+        assert {source, destination} <= paused
+
+
+def test_a_side_that_is_gone_is_a_loss_unless_the_other_has_everything() -> None:
+    assert next_step(Look(Half.PAUSED, Half.GONE), cut=False) is Step.LOST
+    assert next_step(Look(Half.GONE, Half.ACTIVE), cut=True) is Step.LOST
+    assert next_step(Look(Half.GONE, Half.DONE), cut=True) is Step.ARRIVED
+    assert next_step(Look(Half.PAUSED, Half.DONE), cut=False) is Step.ARRIVED
+
+
+def test_a_source_that_goes_on_is_left_alone_when_nobody_could_pause_the_other_side() -> None:
+    assert next_step(Look(Half.ACTIVE, Half.SILENT), cut=True) is Step.GO_ON
+    assert next_step(Look(Half.PAUSED, Half.SILENT), cut=True) is Step.WAIT
+
+
+@given(
+    outage=st.floats(0, 500),
+    refusals=st.integers(0, 5),
+    broken_connects=st.integers(0, 5),
+    hung=st.booleans(),
+    blind=st.booleans(),
+    noticed=st.booleans(),
+)
+async def test_whatever_happens_both_sides_are_connected_in_the_end(
+    outage: float, refusals: int, broken_connects: int, hung: bool, blind: bool, noticed: bool
+) -> None:
+    rescue = FakeRescue(
+        outage_seconds=outage,
+        refusals=refusals,
+        broken_connects=broken_connects,
+        hung=hung,
+        blind=blind,
+    )
+    rescue.cut(noticed=noticed)
+    assert await recover(rescue, cut="" if noticed else "nothing comes") is Ending.RECOVERED
+    assert (rescue.source, rescue.destination) == (Half.ACTIVE, Half.ACTIVE)
+
+
+async def test_a_link_that_is_back_is_used_at_once() -> None:
+    rescue = FakeRescue(outage_seconds=60.0)
+    rescue.cut(noticed=True)
+    began = rescue.clock.now()
+    await recover(rescue)
+    assert rescue.clock.now() - began < 60.5
+    assert rescue.calls.count("connect") == 1
+
+
+async def test_it_tries_for_as_long_as_it_was_told_and_leaves_the_guest_as_it_was() -> None:
+    rescue = FakeRescue(outage_seconds=3600.0)
+    rescue.cut(noticed=True)
+    began = rescue.clock.now()
+    assert await recover(rescue, limit=30.0) is Ending.GIVEN_UP
+    assert 30.0 <= rescue.clock.now() - began < 32.0
+    assert (rescue.source, rescue.destination) == (Half.PAUSED, Half.PAUSED)
+
+
+async def test_what_nobody_understands_is_not_acted_on() -> None:
+    rescue = FakeRescue()
+    rescue.cut(noticed=True)
+    rescue.destination = Half.UNKNOWN
+    assert await recover(rescue) is Ending.UNCLEAR
+    assert rescue.calls == []
+
+
+async def test_one_that_takes_over_in_the_middle_goes_on_alike() -> None:
+    """Stopped after each of its looks in turn, another always brings it to its end."""
+    for stop_after in itertools.count(1):
+        rescue = FakeRescue(outage_seconds=2.0, refusals=1, broken_connects=1)
+        rescue.cut(noticed=True)
+        looks = itertools.count(1)
+
+        class Killed(BaseException):
+            pass
+
+        def see(
+            phase: Phase, words: str, *, looks: Iterator[int] = looks, last: int = stop_after
+        ) -> None:
+            if next(looks) == last:
+                raise Killed
+
+        try:
+            first = Recovery(rescue, rescue.clock, tell=lambda line: None, see=see)
+            await first.run()
+        except Killed:
+            assert await recover(rescue) is Ending.RECOVERED
+            assert (rescue.source, rescue.destination) == (Half.ACTIVE, Half.ACTIVE)
+        else:
+            assert stop_after > 5
+            return
+
+
+class TestStall:
+    """What a supervisor concludes while no hypervisor says anything."""
+
+    class Wire:
+        def __init__(self, connection: Connection | None) -> None:
+            self._connection = connection
+
+        async def prepare(self) -> None:
+            pass
+
+        async def connection(self) -> Connection | None:
+            return self._connection
+
+        async def wait(self, seconds: float) -> bool | None:
+            return None
+
+    async def noticed(self, connection: Connection | None, seconds: float = 30.0) -> float | None:
+        """Return after how many seconds of standstill the connection is taken for dead."""
+        watch, clock = StallWatch(), FakeClock(0.0)
+        while clock.now() < seconds:
+            sample = Sample(
+                at=clock.now(), phase=Phase.POSTCOPY, transferred_bytes=1, remaining_bytes=9
+            )
+            if await watch.judge(sample, self.Wire(connection)):
+                return clock.now()
+            await clock.sleep(0.05)
+        return None
+
+    async def test_a_dead_link_is_noticed_within_two_seconds(self) -> None:
+        silent = Connection(count=2, unacknowledged_bytes=1, silent_seconds=1.0, retransmissions=3)
+        at = await self.noticed(silent)
+        assert at is not None
+        assert at < 2.0
+        gone = await self.noticed(Connection(count=0))
+        assert gone is not None
+        assert gone < 2.0
+
+    async def test_a_slow_link_is_left_alone(self) -> None:
+        slow = Connection(count=2, unacknowledged_bytes=10**6, silent_seconds=0.2)
+        assert await self.noticed(slow) is None
+
+    async def test_where_nothing_can_be_looked_at_it_takes_longer(self) -> None:
+        at = await self.noticed(None)
+        assert at is not None
+        assert 5.0 < at < 10.0
+
+    async def test_one_line_says_what_was_seen_and_concluded(self) -> None:
+        watch = StallWatch()
+        silent = Connection(count=1, unacknowledged_bytes=1, silent_seconds=1.0, retransmissions=3)
+        told = ""
+        for at in (0.0, 1.5):
+            sample = Sample(at=at, phase=Phase.POSTCOPY, remaining_bytes=9, requests=2)
+            told = await watch.judge(sample, self.Wire(silent))
+        assert told.startswith("nothing sent for 1.50 s")
+        assert "2 pages asked for by name" in told
+        assert told.endswith("the link is dead, not slow")
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+@pytest.mark.parametrize("breaks", [1, 3])
+async def test_a_migration_rides_out_its_cuts(noticed: bool, breaks: int) -> None:
+    clock = FakeClock()
+    events: list[Event] = []
+    driver = FakeDriver(
+        clock=clock,
+        break_after=0.3,
+        breaks=breaks,
+        noticed=noticed,
+        rescue=FakeRescue(clock, outage_seconds=5.0),
+    )
+    outcome = await Supervisor(driver, Immediate(), clock=clock, observe=events.append).run()
+    assert outcome.fate is Fate.COMPLETED
+    assert outcome.recoveries == breaks
+    assert breaks * 3.0 < outcome.interrupted_seconds < breaks * 7.0
+    assert outcome.error == ""
+    told = [event.text for event in events if isinstance(event, Recovered)]
+    assert any("path between them carries nothing" in line for line in told)
+
+
+async def test_recovery_can_be_left_out() -> None:
+    clock = FakeClock()
+    rescue = FakeRescue(clock)
+    driver = FakeDriver(clock=clock, break_after=0.3, rescue=rescue)
+    outcome = await Supervisor(driver, Immediate(), clock=clock, recover=False).run()
+    assert (outcome.fate, rescue.calls) == (Fate.INTERRUPTED, [])
+
+
+async def test_a_bound_ends_in_an_interrupted_run_that_says_so() -> None:
+    clock = FakeClock()
+    driver = FakeDriver(clock=clock, break_after=0.3, rescue=FakeRescue(clock, outage_seconds=1e6))
+    supervisor = Supervisor(driver, Immediate(), clock=clock, recover_seconds=20.0)
+    outcome = await supervisor.run()
+    assert outcome.fate is Fate.INTERRUPTED
+    assert "not recovered within 20" in outcome.error
+
+
+async def test_every_step_is_in_the_journal(tmp_path: Path) -> None:
+    clock = FakeClock()
+    driver = FakeDriver(clock=clock, break_after=0.3, rescue=FakeRescue(clock, outage_seconds=2.0))
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        run = journal.begin(
+            guest="g", source="a", destination="b", policy="immediate", driver={}, started_at=0.0
+        )
+        await Supervisor(driver, Immediate(), clock=clock, journal=journal, run_id=run.id).run()
+        steps = [text for _, kind, text in journal.events(run.id) if kind == "Recovered"]
+        ended = journal.run(run.id).outcome
+    assert ended is not None
+    assert ended.recoveries == 1
+    assert [step.split(":")[1].strip() for step in steps] == [
+        "break off the destination", "wait", "the path carries packets", "connect", "recovered",
+    ]  # fmt: skip
