@@ -22,6 +22,8 @@ _COMMANDS = {
     "attach": ("postcopy.cli.attach", "Pick a running migration up and see it to its end."),
     "switch": ("postcopy.cli.attach", "Switch a running migration to post-copy now."),
     "cancel": ("postcopy.cli.attach", "Call a migration off, while that is safe."),
+    "recover": ("postcopy.cli.recover", "Bring an interrupted post-copy to its end."),
+    "guest": ("postcopy.cli.guest", "Give a domain what its recovery may need."),
     "history": ("postcopy.cli.history", "What was moved, when, and how it went."),
     "report": ("postcopy.cli.history", "Write the page of one run."),
     "policies": ("postcopy.cli.policies", "The rules for when to switch, and their parameters."),

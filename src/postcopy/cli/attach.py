@@ -149,7 +149,7 @@ async def _watch(
     recover_seconds: float | None = None,
 ) -> Outcome:
     return await session.watch(
-        moves.resume(run.driver, run.guest),
+        await moves.resume(run.driver, run.guest),
         policies.find(run.policy),
         journal,
         run,

@@ -14,6 +14,7 @@ from postcopy.cli.request import (
     Request,
     adaptive_options,
     find_policy,
+    hosts_options,
     libvirt_given,
     libvirt_options,
     nova_options,
@@ -61,6 +62,7 @@ __all__ = ["carry", "migrate"]
 )
 @recovery_options
 @click.option("--recover-uri", metavar="URI", help="Another path to recover over: tcp:HOST:PORT.")
+@hosts_options
 @adaptive_options
 @nova_options
 @libvirt_options
@@ -86,6 +88,8 @@ async def migrate(
     recover: bool,
     recover_for: float | None,
     recover_uri: str | None,
+    source_host: str | None,
+    dest_host: str | None,
     price: float | None,
     deadline: float | None,
     max_freeze: float | None,
@@ -122,6 +126,7 @@ async def migrate(
         rescues=(rescue_qmp, dest_rescue_qmp),
         uri=uri,
         recover_uri=recover_uri,
+        hosts=(source_host, dest_host),
         source_uri=source_uri,
         peer_uri=peer_uri,
         libvirt=libvirt_given(virsh),

@@ -1,7 +1,7 @@
 """Where a migration's two ends are: in a lab, in a cloud, at two libvirts, behind two sockets."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,11 @@ from postcopy.migration.driver import Driver
 from postcopy.migration.journal import Journal
 
 if TYPE_CHECKING:
+    from postcopy.hosts import HostAccess
     from postcopy.libvirt.driver import LibvirtDriver
+    from postcopy.libvirt.rescue import Ways
 
-__all__ = ["Checked", "PlainMove", "check", "in_cloud", "prepare", "resume"]
+__all__ = ["Access", "Checked", "PlainMove", "check", "found", "in_cloud", "prepare", "resume"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +35,59 @@ class Checked:
 class PlainMove:
     """Between two ends that somebody else looks after: nothing is to be tidied up."""
 
-    def __init__(self, driver: Driver, source: str, destination: str) -> None:
+    def __init__(
+        self, driver: Driver, source: str, destination: str, access: "Access | None" = None
+    ) -> None:
         self.driver = driver
         self.source = source
         self.destination = destination
+        self._access = access or Access()
 
     def record(self) -> dict[str, Any]:
         """Return what `resume` needs."""
-        names = {"names": [self.source, self.destination]}
+        names = {"names": [self.source, self.destination], "access": self._access.record()}
         return {**self.driver.record(), **names}
 
     async def settle(self) -> None:
         """Let go of both ends."""
         await self.driver.close()
+        await self._access.close()
+
+
+class Access:
+    """Ways into the hosts of both ends, opened when they are first needed.
+
+    :param hosts: source and destination, as ``postcopy check`` takes hosts; None for no way.
+    :param lab: the lab whose hosts bare names are.
+    """
+
+    def __init__(self, hosts: Sequence[str | None] = (None, None), lab: str | None = None) -> None:
+        self._hosts = tuple(hosts)
+        self._lab = lab
+        self._open: list[HostAccess] = []
+
+    def record(self) -> dict[str, Any]:
+        """Return what makes the same again."""
+        return {"hosts": list(self._hosts), "lab": self._lab}
+
+    async def ways(self) -> "Ways":
+        """Return what recovery needs of them."""
+        from postcopy.hosts import connect
+        from postcopy.hosts.ways import ways_between
+
+        def named(name: str) -> "HostAccess":
+            from postcopy.lab.lab import Lab
+
+            return Lab(self._lab or "default").host(name).access()
+
+        source, destination = (connect(host, named) if host else None for host in self._hosts)
+        self._open = [host for host in (source, destination) if host is not None]
+        return await ways_between(source, destination)
+
+    async def close(self) -> None:
+        """Let go of both hosts."""
+        for host in self._open:
+            await host.close()
 
 
 async def prepare(request: Request, journal: Journal | None = None) -> Move:
@@ -60,7 +102,7 @@ async def prepare(request: Request, journal: Journal | None = None) -> Move:
         return await clouds.prepare(request, journal)
     _refuse_nova_options(request)
     if request.source_uri is not None:
-        return _between_libvirts(request)
+        return await _between_libvirts(request)
     if _names_qemus(request):
         return _between_qemus(request)
     return await _in_lab(request)
@@ -90,6 +132,24 @@ async def check(request: Request) -> Checked:
     finally:
         await move.settle()
     return Checked(move.source)
+
+
+async def found(request: Request) -> Move:
+    """Return the move that a guest is in the middle of, whoever began it.
+
+    :raises NotFoundError: when it is in none.
+    """
+    if request.source_uri is not None:
+        return await _between_libvirts(request)
+    from postcopy.lab.domain import LabDomain
+    from postcopy.lab.lab import Lab
+    from postcopy.lab.move import LabMove
+
+    lab = Lab(request.lab)
+    if request.guest not in LabDomain.names(lab):
+        return await LabMove.found(lab, request.guest, request.recover_uri)
+    source, destination = await LabDomain.load(lab, request.guest).ends()
+    return await _between_lab_hosts(request, source, destination)
 
 
 def _names_qemus(request: Request) -> bool:
@@ -137,7 +197,7 @@ def _refuse_qemu_options(request: Request) -> None:
         )
 
 
-def resume(record: Mapping[str, Any], guest: str) -> Move:
+async def resume(record: Mapping[str, Any], guest: str) -> Move:
     """Return the move that an earlier process recorded."""
     if "lab" in record:
         from postcopy.lab.move import LabMove
@@ -148,15 +208,17 @@ def resume(record: Mapping[str, Any], guest: str) -> Move:
         from postcopy.cli.clouds import resume as resume_by_nova
 
         return resume_by_nova(record)
+    access = Access(**record.get("access", {}))
     if record["kind"] == "libvirt":
         from postcopy.libvirt.driver import LibvirtDriver
 
-        driver = LibvirtDriver.of_record(record)
+        driver = LibvirtDriver.of_record(record, await access.ways())
     else:
         from postcopy.qemu.driver import QemuDriver
 
         driver = QemuDriver.of_record(record)
-    return PlainMove(driver, *record["names"])
+    source, destination = record["names"]
+    return PlainMove(driver, source, destination, access)
 
 
 async def _in_lab(request: Request) -> Move:
@@ -182,7 +244,6 @@ async def _in_lab(request: Request) -> Move:
 
 async def _in_lab_by_libvirt(request: Request) -> PlainMove:
     """Move a domain of a lab, whose hosts' URIs need not be told."""
-    from postcopy.lab import libvirtd
     from postcopy.lab.domain import LabDomain
     from postcopy.lab.lab import Lab
 
@@ -191,17 +252,24 @@ async def _in_lab_by_libvirt(request: Request) -> PlainMove:
             "--peer-uri goes with --from URI", hint="leave it out: a lab knows its hosts' URIs"
         )
     domain = LabDomain.load(Lab(request.lab), request.guest)
-    source = await domain.where()
-    destination = domain.lab.host(request.destination)
-    driver = _libvirt_driver(
-        replace(
-            request,
-            source_uri=libvirtd.uris(domain.hosts[source])["unix"],
-            destination=libvirtd.uris(destination)["tcp"],
-            peer_uri=libvirtd.uris(destination)["peer"],
-        )
+    return await _between_lab_hosts(request, await domain.where(), request.destination)
+
+
+async def _between_lab_hosts(request: Request, source: str, beyond: str) -> PlainMove:
+    from postcopy.lab import libvirtd
+    from postcopy.lab.lab import Lab
+
+    lab = Lab(request.lab)
+    destination = lab.host(beyond)
+    request = replace(
+        request,
+        source_uri=libvirtd.uris(lab.host(source))["unix"],
+        destination=libvirtd.uris(destination)["tcp"],
+        peer_uri=libvirtd.uris(destination)["peer"],
     )
-    return PlainMove(driver, source, request.destination)
+    access = Access((source, destination.name), request.lab)
+    driver = _libvirt_driver(request, await access.ways())
+    return PlainMove(driver, source, destination.name, access)
 
 
 def _between_qemus(request: Request) -> Move:
@@ -236,22 +304,28 @@ def _between_qemus(request: Request) -> Move:
     return PlainMove(driver, "source", request.destination)
 
 
-def _between_libvirts(request: Request) -> Move:
+async def _between_libvirts(request: Request) -> Move:
+    from postcopy.hosts.ways import host_of_uri
+
     assert request.source_uri is not None
-    return PlainMove(_libvirt_driver(request), request.source_uri, request.destination)
+    uris = (request.source_uri, request.destination)
+    hosts = [given or host_of_uri(uri) for given, uri in zip(request.hosts, uris, strict=True)]
+    access = Access(hosts, request.lab)
+    driver = _libvirt_driver(request, await access.ways())
+    return PlainMove(driver, *uris, access)
 
 
-def _libvirt_driver(request: Request) -> "LibvirtDriver":
+def _libvirt_driver(request: Request, ways: "Ways") -> "LibvirtDriver":
     from postcopy.libvirt.driver import LibvirtDriver
     from postcopy.libvirt.options import LibvirtOptions
 
     assert request.source_uri is not None
     _refuse_qemu_options(request)
     options = LibvirtOptions(
-        **request.libvirt,
+        **{"postcopy": request.policy.uses_postcopy, **request.libvirt},
         bandwidth=request.bandwidth,
-        postcopy=request.policy.uses_postcopy,
         downtime_limit=request.downtime_limit,
+        recover_uri=request.recover_uri,
     )
     return LibvirtDriver(
         request.guest,
@@ -259,4 +333,5 @@ def _libvirt_driver(request: Request) -> "LibvirtDriver":
         request.destination,
         options,
         peer_uri=request.peer_uri,
+        ways=ways,
     )

@@ -16,6 +16,7 @@ __all__ = [
     "Request",
     "adaptive_options",
     "find_policy",
+    "hosts_options",
     "libvirt_given",
     "libvirt_options",
     "nova_options",
@@ -35,6 +36,7 @@ class Request:
     """A migration that a user wants.
 
     :param preempt: None if it was not said.
+    :param hosts: ways into source and destination, as ``postcopy check`` takes hosts.
     :param libvirt: virsh's options, by the names of `postcopy.libvirt.LibvirtOptions`; only those
         that were given.
     """
@@ -50,6 +52,7 @@ class Request:
     rescues: tuple[Path | None, Path | None]
     uri: str | None
     recover_uri: str | None
+    hosts: tuple[str | None, str | None]
     source_uri: str | None
     peer_uri: str | None
     libvirt: dict[str, Any]
@@ -231,6 +234,18 @@ def recovery_options(command: F) -> F:
         )
     ):
         command = decorate(command)
+    return command
+
+
+def hosts_options(command: F) -> F:
+    """Add ways into both hosts, past libvirt."""
+    for name, whose in (("--dest-host", "DEST"), ("--source-host", "the source")):
+        command = click.option(
+            name,
+            metavar="HOST",
+            help=f"libvirt: a way into the host of {whose}, for recovery: ssh://root@h1, local;"
+            " that of a qemu+ssh URI if not said.",
+        )(command)
     return command
 
 

@@ -1,5 +1,6 @@
 """The one seam between what is done to hosts and how they are reached."""
 
+from pathlib import Path
 from typing import Protocol
 
 from postcopy.processes import Completed
@@ -22,6 +23,13 @@ class HostAccess(Protocol):
 
         :param seconds: how long it may take; it is ended then.
         :raises UnavailableError: when the host does not answer, or the time is over.
+        """
+        ...
+
+    async def socket(self, path: str) -> Path:
+        """Return where on this machine a unix socket of the host can be connected to.
+
+        :raises UnavailableError: when the host does not answer, or has no such socket.
         """
         ...
 

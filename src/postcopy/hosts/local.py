@@ -1,6 +1,7 @@
 """This machine, and hosts that are namespaces on it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from postcopy import processes
 
@@ -11,6 +12,7 @@ class LocalHost:
     """A host that a command on this machine runs in.
 
     :param prefix: what is put before each command, as ``nsenter`` for a host of the lab.
+    :param root: where its files are on this machine.
     :param environment: the whole environment of its commands; this process's own if None.
     """
 
@@ -19,7 +21,9 @@ class LocalHost:
         name: str = "local",
         prefix: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        root: Path = Path("/"),
     ) -> None:
+        self._root = root
         self._name = name
         self._prefix = tuple(prefix)
         self._environment = environment
@@ -39,6 +43,9 @@ class LocalHost:
             env=self._environment,
             check=False,
         )
+
+    async def socket(self, path: str) -> Path:
+        return self._root / path.lstrip("/")
 
     async def close(self) -> None:
         pass

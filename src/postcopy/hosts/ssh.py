@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import shlex
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from postcopy.errors import UnavailableError
@@ -37,6 +39,8 @@ class SshHost:
         self._lock = asyncio.Lock()
         self._connection: asyncssh.SSHClientConnection | None = None
         self._become: tuple[str, ...] = ()
+        self._sockets: tempfile.TemporaryDirectory[str] | None = None
+        self._forwarded = 0
 
     @property
     def name(self) -> str:
@@ -48,7 +52,28 @@ class SshHost:
         connection = await self._connected()
         return await self._run(connection, shlex.join([*self._become, *argv]), stdin, seconds)
 
+    async def socket(self, path: str) -> Path:
+        """Forward a unix socket; what is behind it is connected to when this one is."""
+        import asyncssh
+
+        connection = await self._connected()
+        if self._sockets is None:
+            self._sockets = tempfile.TemporaryDirectory(prefix="postcopy-")
+        here = Path(self._sockets.name) / f"{self._forwarded}"
+        self._forwarded += 1
+        try:
+            await connection.forward_local_path(str(here), path)
+        except (asyncssh.Error, OSError) as error:
+            raise UnavailableError(
+                f"the socket {path} of {self.name} cannot be forwarded: {error}",
+                hint="does its sshd allow AllowStreamLocalForwarding?",
+            ) from error
+        return here
+
     async def close(self) -> None:
+        if self._sockets is not None:
+            self._sockets.cleanup()
+            self._sockets = None
         if self._connection is not None:
             self._connection.close()
             with contextlib.suppress(OSError, TimeoutError):

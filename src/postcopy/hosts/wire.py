@@ -10,6 +10,7 @@ from postcopy.migration.recovery import Connection
 __all__ = ["HostWire", "parse_connections"]
 
 _ASK_SECONDS = 3.0
+_NEVER_SECONDS = 20.0
 
 # Sends an echo request (as root) and a SYN to a port that nobody listens on, every tenth of a
 # second, until anything comes back: an echo, a reset, or a connection. It never connects to the
@@ -77,21 +78,23 @@ class HostWire:
 
     :param source: the host that the memory comes from.
     :param address: of the other host, as the memory goes there.
-    :param port: that the migration connects to.
+    :param ports: the first and the last of those that the migration may connect to.
     """
 
-    def __init__(self, source: HostAccess, address: str, port: int) -> None:
+    def __init__(self, source: HostAccess, address: str, ports: tuple[int, int]) -> None:
         self._source = source
         self._address = address
-        self._port = port
+        self._ports = ports
         self._answered = False
-        self._blind = False
+        self._silent_seconds = 0.0
 
     async def connection(self) -> Connection | None:
         """Ask the source's kernel (``ss``, sock_diag(7))."""
         try:
             asked = await self._source.run(
-                *("ss", "-tinHO", "dst", self._address, "and", "dport", "=", f":{self._port}"),
+                *("ss", "-tinHO", "dst", self._address),
+                *("and", "dport", ">=", f":{self._ports[0]}"),
+                *("and", "dport", "<=", f":{self._ports[1]}"),
                 seconds=_ASK_SECONDS,
             )
         except PostcopyError:
@@ -100,22 +103,28 @@ class HostWire:
 
     async def prepare(self) -> None:
         """Find out, while all is well, whether the other host answers those who knock."""
-        self._blind = await self.wait(0.3) is not True
+        if not await self.wait(0.3):
+            self._silent_seconds = _NEVER_SECONDS
 
     async def wait(self, seconds: float) -> bool | None:
-        """Knock at the other host until it answers."""
-        if self._blind:
+        """Knock at the other host until it answers.
+
+        One that never did may be behind a firewall that answers nobody: then it cannot be told.
+        """
+        if not self._answered and self._silent_seconds >= _NEVER_SECONDS:
             return None
-        # One of the ports that libvirt keeps for migrations, far from those it takes first.
-        port = self._port + 61 if self._port < 65000 else self._port - 61
+        port = self._ports[1] + 1 if self._ports[1] < 65535 else self._ports[0] - 1
         try:
             asked = await self._source.run(
                 *("python3", "-I", "-c", _KNOCK, self._address, str(port), str(seconds)),
                 seconds=seconds + _ASK_SECONDS,
             )
-            return bool(json.loads(asked.stdout))
+            carries = bool(json.loads(asked.stdout))
         except (PostcopyError, ValueError):
             return None
+        self._answered = self._answered or carries
+        self._silent_seconds += 0.0 if carries else seconds
+        return carries
 
 
 _FIELD = re.compile(r"\b(lastack|unacked|notsent):(\d+)")

@@ -15,6 +15,7 @@ from postcopy.lab.machine import GuestSpec
 from postcopy.lab.observer import Observation, observe
 from postcopy.lab.records import Record, Verdict, merge, read_log
 from postcopy.lab.witness import kernel_command_line
+from postcopy.libvirt.monitor import NAMESPACE, monitor_xml
 
 __all__ = ["LabDomain", "domain_xml"]
 
@@ -120,6 +121,22 @@ class LabDomain:
             f" postcopy lab guest {self.spec.name} --stop",
         )
 
+    async def ends(self) -> tuple[str, str]:
+        """Return source and destination of the migration that is under way, or interrupted.
+
+        :raises NotFoundError: when none is.
+        """
+        states = await self.states()
+        leaving = [name for name, state in states.items() if state == "paused"]
+        running = [name for name, state in states.items() if state == "running"]
+        if len(leaving) == 1 and len(running) == 1:
+            return leaving[0], running[0]
+        seen = ", ".join(f"{state} on {name}" for name, state in states.items())
+        raise NotFoundError(
+            f"domain {self.spec.name!r} is in no post-copy that could be recovered: {seen}",
+            hint="postcopy lab status",
+        )
+
     async def verify(self) -> Verdict:
         """Have the guest check every page of its memory, and its disk; return what it found."""
         host = self.hosts[await self.where()]
@@ -184,7 +201,7 @@ def domain_xml(spec: GuestSpec, files: BootFiles, identity: str) -> str:
       <source file={quoteattr(str(spec.disk.path(spec.name)))}/>
       <target dev='{_TARGET}' bus='virtio'/>
     </disk>"""
-    return f"""<domain type='{kind}'>
+    return f"""<domain type='{kind}' xmlns:qemu='{NAMESPACE}'>
   <name>{escape(spec.name)}</name>
   <uuid>{identity}</uuid>
   <memory unit='MiB'>{spec.memory_mib}</memory>
@@ -204,5 +221,7 @@ def domain_xml(spec: GuestSpec, files: BootFiles, identity: str) -> str:
     {ports}
     <memballoon model='none'/>
   </devices>
+  <qemu:commandline>
+{monitor_xml(f"{base}.rescue")}  </qemu:commandline>
 </domain>
 """

@@ -15,6 +15,8 @@ from postcopy.lab.side import Side, SideState
 
 __all__ = ["LabGuest"]
 
+_LEAVING = frozenset({"finish-migrate", "postmigrate", "paused"})
+
 
 class LabGuest:
     """One guest of one lab. Where it runs is looked up each time, never remembered.
@@ -106,6 +108,26 @@ class LabGuest:
             f"guest {self.spec.name!r} runs on no host ({seen or 'its QEMU has ended'})",
             hint=f"if it was being migrated: postcopy attach {self.spec.name};"
             f" to give it up: postcopy lab guest {self.spec.name} --stop",
+        )
+
+    async def ends(self) -> tuple[str, str]:
+        """Return source and destination of the migration that is under way, or interrupted.
+
+        :raises NotFoundError: when none is.
+        """
+        states = await self.look()
+        moving = [name for name, state in states.items() if state.migrating]
+        # The destination's QEMU takes the guest for running, or for still on its way.
+        leaving = [name for name in moving if states[name].run_state in _LEAVING]
+        if len(moving) == 2 and len(leaving) == 1:
+            [source] = leaving
+            [destination] = [name for name in moving if name != source]
+            return source, destination
+        seen = ", ".join(f"{s.run_state} on {n} ({s.migration})" for n, s in states.items())
+        raise NotFoundError(
+            f"guest {self.spec.name!r} is in no post-copy that could be recovered"
+            f" ({seen or 'its QEMU has ended'})",
+            hint="postcopy lab status",
         )
 
     async def tidy(self) -> None:

@@ -82,7 +82,7 @@ class Host:
 
     def access(self) -> LocalHost:
         """Return the way into this host that checks and recovery take."""
-        return LocalHost(self.name, self.command(), self.environment())
+        return LocalHost(self.name, self.command(), self.environment(), self.root_dir)
 
     def daemon(self, pid_file: str, name: str) -> int | None:
         """Return the process number, inside the host, of a daemon that wrote it to a file.

@@ -60,6 +60,21 @@ class LabMove:
         return cls(guest, source, destination, driver)
 
     @classmethod
+    async def found(cls, lab: Lab, name: str, recover_uri: str | None = None) -> "LabMove":
+        """Return the move that a guest is found in, whoever began it.
+
+        :raises NotFoundError: when it is in none.
+        """
+        guest = LabGuest.load(lab, name)
+        source, destination = await guest.ends()
+        sides = guest.sides[source], guest.sides[destination]
+        uri = f"tcp:{sides[1].host.data_address}:{_PORT}"
+        options = MigrationOptions(uri=uri, recover_uri=recover_uri)
+        wire = _wire(guest, source, destination)
+        driver = QemuDriver(sides[0].endpoint, sides[1].endpoint, options, wire=wire)
+        return cls(guest, source, destination, driver)
+
+    @classmethod
     def resume(cls, record: Mapping[str, Any], guest: str) -> "LabMove":
         """Return the move that an earlier process recorded."""
         one = LabGuest.load(Lab(record["lab"]), guest)
@@ -81,7 +96,7 @@ class LabMove:
 
 def _wire(guest: LabGuest, source: str, destination: str) -> HostWire:
     address = guest.sides[destination].host.data_address
-    return HostWire(guest.sides[source].host.access(), address, _PORT)
+    return HostWire(guest.sides[source].host.access(), address, (_PORT, _PORT))
 
 
 async def check(lab: Lab, name: str, destination: str) -> tuple[LabGuest, str]:

@@ -16,10 +16,11 @@ from postcopy.libvirt.ends import Ends
 from postcopy.libvirt.guards import DomainFacts
 from postcopy.libvirt.look import Half, judge
 from postcopy.libvirt.options import LibvirtOptions
+from postcopy.libvirt.records import put_right
+from postcopy.libvirt.rescue import LibvirtRescue, Ways
 from postcopy.libvirt.status import disks_in_words, figures_of, phase_of_event, sample_of
 from postcopy.migration.outcome import Figures
 from postcopy.migration.phase import Phase
-from postcopy.migration.recovery import Rescue
 from postcopy.migration.sample import Sample
 
 __all__ = ["LibvirtDriver"]
@@ -29,6 +30,9 @@ _POLL_SECONDS = 0.2
 
 # How long the figures of a job that is over may take to come.
 _FIGURES_SECONDS = 0.2
+
+# How long libvirt is given to refuse a resume before it is taken to have begun.
+_RESUME_SECONDS = 0.3
 
 # How long a host that stopped answering may take to come back before we stop watching.
 _PATIENCE_SECONDS = 60.0
@@ -44,6 +48,7 @@ class LibvirtDriver:
     :param source_uri: libvirt URI of the host that it leaves.
     :param destination_uri: of the host that it goes to, as seen from here.
     :param peer_uri: the same as seen from the source; the same one if None.
+    :param ways: into both hosts, where there are some: for recovery after a cut.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class LibvirtDriver:
         options: LibvirtOptions,
         *,
         peer_uri: str | None = None,
+        ways: Ways | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.guest = guest
@@ -61,8 +67,10 @@ class LibvirtDriver:
         self.notes: list[str] = []
         """What a user should know of how it is done."""
         self.advice = ""
-        self.rescue: Rescue | None = None
+        self.rescue: LibvirtRescue | None = None
         """What brings both halves together again after a cut; None until it has begun."""
+        self._ways = ways or Ways()
+        self._direct = False
         self._uris = (source_uri, destination_uri, peer_uri or destination_uri)
         self._clock = clock or SystemClock()
         self._ends = Ends(source_uri, destination_uri)
@@ -89,7 +97,7 @@ class LibvirtDriver:
         }
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> "LibvirtDriver":
+    def of_record(cls, record: Mapping[str, Any], ways: Ways | None = None) -> "LibvirtDriver":
         """Read what `record` wrote."""
         return cls(
             record["guest"],
@@ -97,6 +105,7 @@ class LibvirtDriver:
             record["destination"],
             LibvirtOptions.of_record(record["options"]),
             peer_uri=record["peer"],
+            ways=ways,
         )
 
     async def check(self) -> None:
@@ -115,11 +124,14 @@ class LibvirtDriver:
         # The call that migrates lasts as long as that, on a connection that nobody else waits for.
         _, carrier = await asyncio.gather(self.check(), self._open(self._uris[0]))
         facts = self._known
+        if self.options.postcopy and self._ways.wire is not None:
+            await self._ways.wire.prepare()
         await self._listen()
         scheme = urlsplit(self._uris[2])
         if "unix" in scheme.scheme or not scheme.netloc:
             self._note_direct("the destination's URI is a local one, which the source cannot use")
             await self._begin(facts, carrier, peer_to_peer=False)
+            await self._prepare_rescue()
             return
         try:
             await self._begin(facts, carrier, peer_to_peer=True)
@@ -128,6 +140,7 @@ class LibvirtDriver:
                 raise
             self._note_direct(f"the source cannot reach {self._uris[2]}")
             await self._begin(facts, carrier, peer_to_peer=False)
+        await self._prepare_rescue()
 
     async def attach(self) -> None:
         """Reach a migration that goes on by itself. One of the two hosts may be silent for now.
@@ -151,14 +164,19 @@ class LibvirtDriver:
                 hint="look at both hosts: virsh list --all",
             )
         await self._listen()
+        await self._prepare_rescue()
 
     async def samples(self) -> AsyncIterator[Sample]:
         """Yield a sample on each event of the source, and between them by polling."""
+        if self._phase is Phase.PAUSED:
+            self._call = None  # what it said of the cut is no news any more
         event: DomainEvent | None = None
         silent_since: float | None = None
         while True:
             sample = await self._sample(event)
             self._phase = sample.phase
+            if sample.phase is Phase.COMPLETED and self._call is None:
+                await self._put_records_right()
             yield sample
             if sample.phase.terminal or sample.phase is Phase.PAUSED:
                 return
@@ -218,6 +236,8 @@ class LibvirtDriver:
 
     async def close(self) -> None:
         """Let go of both daemons. A direct migration would end with this process, not before."""
+        if self.rescue is not None:
+            await self.rescue.close()
         await self._stack.aclose()
         await self._ends.close()
 
@@ -240,7 +260,48 @@ class LibvirtDriver:
     async def _domain(self) -> libvirt.virDomain:
         return await self._ends.source.domain(self.guest)
 
+    async def _prepare_rescue(self) -> None:
+        """Open what recovery will need: after a cut, a QEMU that hangs lets nobody in."""
+        if self.options.postcopy and self.rescue is None:
+            self.rescue = LibvirtRescue(
+                self._ends, self._known.uuid, self._ways, self.options, self._resume
+            )
+            await self.rescue.prepare()
+            if self.rescue.obstacles:
+                self.notes.append(self.rescue.obstacles)
+
+    async def _put_records_right(self) -> None:
+        """Do what libvirt leaves undone at the end of a migration that was interrupted."""
+        source, destination = self._ends.both
+        if destination is not None:
+            persistent = self._known.persistent
+            persist, undefine = self.options.persistent, self.options.undefinesource
+            self.notes += await put_right(
+                source,
+                destination,
+                self._known.uuid,
+                persistent=persistent if persist is None else persist,
+                undefine=persistent if undefine is None else undefine,
+            )
+
+    async def _resume(self) -> None:
+        """Have libvirt resume the interrupted post-copy; returns when that has begun.
+
+        :raises PostcopyError: when it is refused, such as for being too early.
+        """
+        flags = self.options.flags(peer_to_peer=not self._direct, persistent=self._known.persistent)
+        flags |= libvirt.VIR_MIGRATE_POSTCOPY | libvirt.VIR_MIGRATE_POSTCOPY_RESUME
+        parameters = self.options.parameters()
+        if self.options.recover_uri is not None:
+            parameters[libvirt.VIR_MIGRATE_PARAM_URI] = self.options.recover_uri
+        call = await self._carry(flags, parameters)
+        await asyncio.wait([call], timeout=_RESUME_SECONDS)
+        if call.done() and (error := call.exception()) is not None:
+            raise self._told(error)
+        self._call = call
+
     def _note_direct(self, why: str) -> None:
+        self._direct = True
         self.notes.append(
             f"direct, not peer-to-peer: {why}. The migration depends on this process until its end"
         )
@@ -248,18 +309,28 @@ class LibvirtDriver:
     async def _begin(self, facts: DomainFacts, carrier: Connection, *, peer_to_peer: bool) -> None:
         domain = await self._domain()
         flags = self.options.flags(peer_to_peer=peer_to_peer, persistent=facts.persistent)
-        parameters = self.options.parameters()
-        leaving = await carrier.domain(self.guest)
-        if peer_to_peer:
-            call = carrier.call(leaving.migrateToURI3, self._uris[2], parameters, flags)
-        else:
-            destination = await self._open(self._uris[1])
-            call = carrier.call(leaving.migrate3, destination.handle, parameters, flags)
-        self._call = asyncio.create_task(call)
-        # An error here is read later; asyncio must not complain when nobody comes to that.
-        self._call.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._call = await self._carry(flags, self.options.parameters(), carrier)
         self._limit = self.options.downtime_limit
         await self._under_way(domain)
+
+    async def _carry(
+        self, flags: int, parameters: dict[str, Any], carrier: Connection | None = None
+    ) -> asyncio.Task[Any]:
+        """Make the call that migrates, which takes as long as the migration does.
+
+        :param carrier: a connection to the source that nobody else waits for.
+        """
+        source = carrier or await self._open(self._uris[0])
+        leaving = await source.domain(self.guest)
+        if flags & libvirt.VIR_MIGRATE_PEER2PEER:
+            call = source.call(leaving.migrateToURI3, self._uris[2], parameters, flags)
+        else:
+            destination = await self._open(self._uris[1])
+            call = source.call(leaving.migrate3, destination.handle, parameters, flags)
+        task = asyncio.create_task(call)
+        # An error here is read later; asyncio must not complain when nobody comes to that.
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return task
 
     async def _open(self, uri: str) -> Connection:
         connection = await Connection.open(uri)
@@ -359,6 +430,10 @@ class LibvirtDriver:
             # Handing over: neither host calls the guest its own for a moment.
             ended = self._call is not None and self._call.done()
             phase = phase if ended else announced or self._phase
+        # After a recovery past libvirt, it may take its time to see what QEMU does.
+        ahead = phase is Phase.PAUSED and self.rescue is not None
+        if ahead and self.rescue and (sample := await self.rescue.sample(at)) is not None:
+            return sample
         status = doing or f"source: {halves[0]}; destination: {halves[1]}"
         return sample_of(self._statistics, at, phase, status=status, error=error)
 

@@ -40,6 +40,8 @@ class LibvirtOptions:
     :param compressed: send differences of pages (xbzrle).
     :param unsafe: do without libvirt's check that both hosts see the same disks.
     :param postcopy: arm post-copy.
+    :param recover_uri: where to listen and connect after a cut, ``tcp://HOST`` with or without a
+        port, if that is not where the migration began: another network.
     """
 
     persistent: bool | None = None
@@ -62,6 +64,7 @@ class LibvirtOptions:
     unsafe: bool = False
     postcopy: bool = True
     downtime_limit: float = 0.3
+    recover_uri: str | None = None
 
     def __post_init__(self) -> None:
         if self.copy_storage not in (None, "all", "inc"):

@@ -113,6 +113,7 @@ class Supervisor:
             raise
         self._note()
         error = await self._follow()
+        self._note()
         figures = Figures()
         if self.phase is Phase.COMPLETED:
             try:

@@ -70,6 +70,10 @@ class QemuHalf:
         """
         await self.rescue.execute(name, arguments, oob=True, seconds=_COMMAND_SECONDS)
 
+    async def command_in_band(self, name: str, **arguments: object) -> None:
+        """Run a command that QEMU does not take out of band."""
+        await self.monitor.execute(name, arguments, seconds=_COMMAND_SECONDS)
+
     async def break_off(self) -> None:
         """Have this side take its connection for dead.
 
@@ -147,8 +151,7 @@ class QemuRescue:
         """
         try:
             await self.destination.command("migrate-recover", uri=self._uri)
-            arguments: dict[str, object] = {"uri": self._uri, "resume": True}
-            await self.source.monitor.execute("migrate", arguments, seconds=_COMMAND_SECONDS)
+            await self.source.command_in_band("migrate", uri=self._uri, resume=True)
         except CommandError as error:
             raise RetryableError(error.message, hint="a side may lag behind: try again") from error
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from postcopy.clock import Clock
@@ -72,6 +73,9 @@ class FakeHost:
             answer = {"now": self._clock.now(), **self._answer}
             said = f"{BEGIN}\n{json.dumps(answer)}\n{END}\n"
         return Completed(0, said, "")
+
+    async def socket(self, path: str) -> Path:
+        return Path(path)
 
     async def close(self) -> None:
         self.closed = True

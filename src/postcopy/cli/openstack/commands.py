@@ -250,6 +250,7 @@ def _request(api: NovaApi, parsed_args: argparse.Namespace, policy: str) -> Requ
         source_uri=None,
         peer_uri=None,
         libvirt={},
+        hosts=(None, None),
         os_cloud=api.cloud,
         libvirt_uri=parsed_args.source_uri,
         check_host=parsed_args.check_host,

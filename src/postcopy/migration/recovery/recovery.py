@@ -73,6 +73,7 @@ class Recovery:
         self._pause = _FIRST_PAUSE_SECONDS
         self._broken: set[str] = set()
         self._carries = False
+        self._cut = ""
         self.connected = False
         """Whether both sides were connected again; else the migration goes on by itself."""
 
@@ -81,13 +82,14 @@ class Recovery:
 
         :param cut: why the connection is dead, where no hypervisor has said so.
         """
+        self._cut = cut
         unknown_since: float | None = None
         connecting_since: float | None = None
         if cut:
             self._tell(f"interrupted: {cut}")
         while True:
             look = await self._look()
-            step = next_step(look, cut=bool(cut), broken=self._broken)
+            step = next_step(look, cut=bool(self._cut), broken=self._broken)
             if (end := _end(step, look)) is not None:
                 return end
             now = self._clock.now()
@@ -100,14 +102,14 @@ class Recovery:
             connecting_since = _since(connecting_since, now, Half.CONNECTING in _both(look))
             if step is Step.WAIT:
                 if connecting_since is not None and await self._stuck(now - connecting_since):
-                    cut = "connecting again did not get through"
+                    self._cut = "connecting again did not get through"
                     connecting_since = None
-                    self._tell(f"break off both sides: {cut}")
+                    self._tell(f"break off both sides: {self._cut}")
                     continue
                 self._tell(f"wait: {look}")
                 await self._rest()
             elif step is Step.CONNECT:
-                cut = ""
+                self._cut = ""
                 if await self._path() and await self._connect():
                     self._pause = _FIRST_PAUSE_SECONDS
             else:
@@ -115,8 +117,10 @@ class Recovery:
 
     async def _look(self) -> Look:
         look = await self._rescue.look()
-        connecting = Half.CONNECTING in _both(look)
-        self._see(Phase.RECOVERING if connecting else Phase.PAUSED, str(look))
+        if Half.CONNECTING in _both(look):
+            self._see(Phase.RECOVERING, str(look))
+        elif self._cut or look.source is not Half.ACTIVE:
+            self._see(Phase.PAUSED, str(look))
         return look
 
     async def _break_off(self, step: Step, look: Look) -> None:

@@ -1,0 +1,69 @@
+"""``postcopy guest``: what a domain may need for its recovery."""
+
+import difflib
+
+import click
+
+from postcopy.cli.output import runs_async
+from postcopy.errors import RefusedError
+
+__all__ = ["guest"]
+
+
+@click.group()
+def guest() -> None:
+    """Give a domain what its recovery may need."""
+
+
+@guest.command()
+@click.argument("domain")
+@click.option("--from", "uri", required=True, metavar="URI", help="The libvirt host it is on.")
+@click.option("--path", metavar="PATH", help="Of the socket; in /var/lib/libvirt/qemu if not said.")
+@click.option("--undo", is_flag=True, help="Take the second monitor away again.")
+@click.option("--apply", "apply_", is_flag=True, help="Do it; without, only the change is shown.")
+@runs_async
+async def prepare(domain: str, uri: str, path: str | None, undo: bool, apply_: bool) -> None:
+    """Give DOMAIN a second QMP monitor, from its next start on.
+
+    libvirt holds the first one. Over the second, an interrupted post-copy is recovered where
+    libvirt itself cannot: 11.2 and 11.3 crash, and a QEMU that hangs answers nobody else.
+    """
+    import libvirt
+
+    from postcopy.libvirt.connection import Connection
+    from postcopy.libvirt.monitor import default_path, with_monitor, without_monitor
+
+    connection = await Connection.open(uri)
+    try:
+        found = await connection.domain(domain)
+        if not await connection.call(found.isPersistent):
+            raise RefusedError(
+                f"domain {domain!r} is not defined, only running: there is no next start to change",
+                hint="change what it is created from; virsh dumpxml shows its definition",
+            )
+        flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+        before = await connection.call(found.XMLDesc, flags)
+        after = (
+            without_monitor(before) if undo else with_monitor(before, path or default_path(domain))
+        )
+        if after == before:
+            click.echo(f"domain {domain} {'has no' if undo else 'has a'} second monitor already")
+            return
+        _show(before, after, domain)
+        if not apply_:
+            click.echo("nothing was changed; do it: --apply", err=True)
+            return
+        await connection.call(connection.handle.defineXML, after)
+        running = await connection.call(found.isActive)
+        when = "at its next start" if running else "when it starts"
+        click.echo(f"domain {domain}: its definition was changed; it counts {when}", err=True)
+    finally:
+        await connection.close()
+
+
+def _show(before: str, after: str, name: str) -> None:
+    # A line around each change and no more: a definition may hold passwords.
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), name, name, lineterm="", n=1
+    )
+    click.echo("\n".join(lines))

@@ -1,0 +1,84 @@
+"""Ways into two libvirt hosts, for recovery: their QEMUs' sockets, their connections' fate."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+from postcopy.errors import PostcopyError, UnavailableError
+from postcopy.hosts.access import HostAccess
+from postcopy.hosts.wire import HostWire
+from postcopy.libvirt.readiness.conf import Conf
+from postcopy.libvirt.rescue import Way, Ways
+
+__all__ = ["host_of_uri", "way_into", "ways_between"]
+
+_PORTS = (49152, 49215)
+_SECONDS = 10.0
+_CONNECTION = re.compile(r"\s(\S+):(\d+)\s+(\S+):(\d+)\s+users:")
+
+
+def host_of_uri(uri: str) -> str | None:
+    """Return the host behind a libvirt URI, as `connect` takes it; None where that cannot be told.
+
+    A user who reaches libvirt there by SSH, or locally, reaches the host in the same way.
+    """
+    parts = urlsplit(uri)
+    query = parse_qs(parts.query)
+    if parts.scheme in ("qemu", "qemu+unix") and not parts.hostname and "socket" not in query:
+        return "local"
+    if parts.scheme == "qemu+ssh" and parts.hostname and "command" not in query:
+        return f"ssh://{parts.netloc}"
+    return None
+
+
+def way_into(access: HostAccess) -> Way:
+    """Return a way past libvirt into a host."""
+
+    async def cut(name: str) -> int:
+        return await _cut(access, name)
+
+    return Way(socket=access.socket, cut=cut)
+
+
+async def ways_between(source: HostAccess | None, destination: HostAccess | None) -> Ways:
+    """Return ways into both hosts, and the one between them where its other end is known."""
+    address = await _migration_address(destination) if destination is not None else None
+    wire = HostWire(source, address, _PORTS) if source is not None and address else None
+    return Ways(
+        way_into(source) if source is not None else None,
+        way_into(destination) if destination is not None else None,
+        wire,
+        address,
+    )
+
+
+async def _migration_address(host: HostAccess) -> str | None:
+    """Return where libvirt there has guests sent, if its configuration says so."""
+    try:
+        text = (await host.run("cat", "/etc/libvirt/qemu.conf", seconds=_SECONDS)).stdout
+    except PostcopyError:
+        return None
+    values = Conf.parse(text).values
+    for name in ("migration_host", "migration_address"):
+        value = values.get(name)
+        if isinstance(value, str) and value not in ("", "0.0.0.0", "::"):
+            return value
+    return None
+
+
+async def _cut(host: HostAccess, name: str) -> int:
+    """Break the migration's connections of one domain, and nobody else's (``ss -K``)."""
+    told = await host.run("cat", f"/run/libvirt/qemu/{name}.pid", seconds=_SECONDS)
+    if not (pid := told.stdout.strip()).isdigit():
+        raise UnavailableError(f"host {host.name} has no QEMU of a domain {name!r}")
+    listed = await host.run("ss", "-tnpHO", "state", "connected", seconds=_SECONDS)
+    cut = 0
+    for line in listed.stdout.splitlines():
+        match = _CONNECTION.search(line)
+        if match is None or f"pid={pid}," not in line:
+            continue
+        here, port, there, other = match.groups()
+        if _PORTS[0] <= int(port) <= _PORTS[1]:
+            ends = ("src", f"{here}:{port}", "dst", f"{there}:{other}")
+            await host.run("ss", "-K", "-tn", *ends, seconds=_SECONDS)
+            cut += 1
+    return cut

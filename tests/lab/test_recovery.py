@@ -1,0 +1,220 @@
+"""Cut links between real hosts: no guest is lost, none doubled, no page wrong."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from postcopy.lab.lab import Lab
+from postcopy.lab.link import DataLink
+from postcopy.migration import Phase
+
+from .commands import data, postcopy, spawn
+from .conftest import GUEST, LAB, SLOW, Bench
+
+pytestmark = pytest.mark.lab
+
+DOMAIN = "domain"
+
+
+class Cut:
+    """A link that breaks when a migrating command says that it is in a certain phase."""
+
+    def __init__(self, link: DataLink) -> None:
+        self.link = link
+
+    def break_(self, how: str) -> None:
+        asyncio.run(getattr(self.link, how)())
+
+    def mend(self) -> None:
+        asyncio.run(self.link.up())
+
+
+def read_until(text: str, process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if text in line:
+            return
+    raise AssertionError(f"never said {text!r}:\n{''.join(seen)}")
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == code, f"{out}{err}"
+    return out + err
+
+
+@pytest.fixture
+def cut(busy: Bench) -> Iterator[Cut]:
+    busy.link(SLOW)
+    made = Cut(busy.lab.link())
+    yield made
+    made.mend()
+
+
+def migrate(*more: str) -> tuple[str, ...]:
+    return ("migrate", GUEST, "beta", "--lab", LAB, "--policy", "immediate", *more)
+
+
+IN_POSTCOPY = f"-> {Phase.POSTCOPY}"
+
+
+def test_a_link_that_is_down_for_five_seconds_is_ridden_out(busy: Bench, cut: Cut) -> None:
+    with spawn(*migrate()) as process:
+        read_until(IN_POSTCOPY, process)
+        time.sleep(0.8)
+        cut.break_("down")
+        time.sleep(5.0)
+        cut.mend()
+        told = finish(process)
+    assert "the link is dead, not slow" in told
+    assert "recovered" in told
+    busy.assert_whole("beta")
+    [run] = data("history")
+    assert run["outcome"]["recoveries"] == 1
+
+
+@pytest.mark.parametrize("how", ["drop", "reset"])
+def test_a_cut_right_after_the_switch(busy: Bench, cut: Cut, how: str) -> None:
+    """The destination's monitor may hang then: it is recovered past it."""
+    with spawn(*migrate()) as process:
+        read_until(IN_POSTCOPY, process)
+        cut.break_(how)
+        time.sleep(2.0)
+        cut.mend()
+        finish(process)
+    busy.assert_whole("beta")
+
+
+def test_two_cuts_and_one_more_during_recovery(busy: Bench, cut: Cut) -> None:
+    with spawn(*migrate()) as process:
+        read_until(IN_POSTCOPY, process)
+        time.sleep(0.8)
+        cut.break_("reset")
+        read_until("recovery: connect", process)
+        cut.break_("drop")
+        time.sleep(2.0)
+        cut.mend()
+        read_until("recovery: recovered", process)
+        time.sleep(0.5)
+        cut.break_("down")
+        time.sleep(2.0)
+        cut.mend()
+        finish(process)
+    busy.assert_whole("beta")
+
+
+def test_whoever_attaches_in_the_middle_of_a_recovery_finishes_it(busy: Bench, cut: Cut) -> None:
+    with spawn(*migrate()) as process:
+        read_until(IN_POSTCOPY, process)
+        time.sleep(0.8)
+        cut.break_("drop")
+        read_until("carries nothing", process)
+        process.kill()
+    with spawn("attach", GUEST) as process:
+        read_until("carries nothing", process)
+        cut.mend()
+        finish(process)
+    busy.assert_whole("beta")
+
+
+def test_one_that_is_not_to_be_recovered_is_left_alone_until_it_is(busy: Bench, cut: Cut) -> None:
+    with spawn(*migrate("--no-recover")) as process:
+        read_until(IN_POSTCOPY, process)
+        time.sleep(0.8)
+        cut.break_("reset")
+        assert "postcopy attach" in finish(process, code=1)
+    outcome = data("recover", GUEST, "--lab", LAB)
+    assert outcome["fate"] == "completed"
+    busy.assert_whole("beta")
+    postcopy("recover", GUEST, "--lab", LAB, code=66)
+
+
+class Domain:
+    """A busy libvirt domain on alpha."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.cut = Cut(lab.link())
+        hosts = data("lab", "status", "--lab", LAB)["hosts"]
+        self.uris: dict[str, dict[str, str]] = {host["name"]: host["uris"] for host in hosts}
+
+    def virsh(self, host: str, *arguments: str) -> str:
+        done = asyncio.run(self.lab.host(host).run("virsh", *arguments, check=False, timeout=60))
+        return (done.stdout + done.stderr).strip()
+
+    def assert_whole(self) -> None:
+        """Check that it runs at beta alone, that libvirt knows, and that its memory is right."""
+        assert self.virsh("beta", "domstate", DOMAIN) == "running"
+        assert "Persistent:     yes" in self.virsh("beta", "dominfo", DOMAIN)
+        assert "failed to get domain" in self.virsh("alpha", "domstate", DOMAIN)
+        verdict = data("lab", "guest", DOMAIN, "--lab", LAB, "--verify")
+        assert verdict["pages_wrong"] == 0
+        assert verdict["pages_checked"] == (64 + 64) * 256
+
+
+@pytest.fixture
+def domain(bench: Bench) -> Iterator[Domain]:
+    sizes = ("--cold", "64", "--hot", "64")
+    postcopy("lab", "guest", DOMAIN, "--lab", LAB, "--host", "alpha", *sizes)
+    bench.link(SLOW)
+    made = Domain(bench.lab)
+    yield made
+    made.cut.mend()
+    postcopy("lab", "guest", DOMAIN, "--lab", LAB, "--stop")
+
+
+@pytest.mark.parametrize(("how", "delay"), [("down", 0.8), ("drop", 0.0)])
+def test_a_domain_is_recovered_past_a_libvirt_that_cannot(
+    domain: Domain, how: str, delay: float
+) -> None:
+    """The hosts' libvirt 11.3 crashes when it resumes: its QEMUs are connected past it."""
+    daemons = [domain.virsh(host, "version", "--daemon") for host in ("alpha", "beta")]
+    assert all("11.3" in told for told in daemons)
+    with spawn("migrate", DOMAIN, "beta", "--lab", LAB, "--policy", "immediate") as process:
+        read_until(IN_POSTCOPY, process)
+        time.sleep(delay)
+        domain.cut.break_(how)
+        time.sleep(3.0)
+        domain.cut.mend()
+        assert "recovered" in finish(process)
+    domain.assert_whole()
+
+
+def test_what_virsh_left_paused_is_recovered(domain: Domain) -> None:
+    alpha, beta = domain.uris["alpha"]["unix"], domain.uris["beta"]
+    options = ("--live", "--p2p", "--persistent", "--undefinesource", "--postcopy")
+    soon = ("--timeout", "1", "--timeout-postcopy")
+    command = ("virsh", "migrate", *options, *soon, DOMAIN, beta["peer"])
+    host = domain.lab.host("alpha")
+    with subprocess.Popen(
+        host.command(*command), env=dict(host.environment()), stderr=subprocess.PIPE, text=True
+    ) as virsh:
+        deadline = time.monotonic() + 30
+        while "post-copy" not in domain.virsh("alpha", "domstate", "--reason", DOMAIN):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        domain.cut.break_("reset")
+        assert "post-copy" in virsh.communicate(timeout=60)[1]
+    assert "post-copy failed" in domain.virsh("alpha", "domstate", "--reason", DOMAIN)
+    # These URIs say nothing of a way into their hosts.
+    ways = ("--source-host", "alpha", "--dest-host", "beta", "--lab", LAB)
+    outcome = data(
+        "recover", DOMAIN, beta["tcp"], "--from", alpha, "--peer-uri", beta["peer"], *ways
+    )
+    assert outcome["fate"] == "completed"
+    domain.assert_whole()
+
+
+def test_without_a_way_to_recover_it_says_so_beforehand(domain: Domain) -> None:
+    alpha, beta = domain.uris["alpha"]["unix"], domain.uris["beta"]
+    done = postcopy(
+        "migrate", DOMAIN, beta["tcp"], "--from", alpha, "--peer-uri", beta["peer"],
+        "--policy", "immediate",
+    )  # fmt: skip
+    assert "recovery would need a hand" in done.stderr
+    assert "postcopy guest prepare" in done.stderr

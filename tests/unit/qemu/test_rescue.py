@@ -1,0 +1,174 @@
+"""The two QEMUs of an interrupted post-copy, as far as monitors can tell."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postcopy.errors import RetryableError
+from postcopy.migration import Fate, Supervisor
+from postcopy.migration.recovery import Half
+from postcopy.policy import Immediate
+from postcopy.qemu import MigrationOptions, Monitor, QemuDriver
+from postcopy.qemu import rescue as rescue_module
+from postcopy.qemu.rescue import QemuHalf, QemuRescue, half_of
+from postcopy.testing import ScriptedError, ScriptedQmp
+
+from .conftest import Pair
+
+URI = "tcp:192.0.2.2:49152"
+
+
+class Broken:
+    """Two QEMUs whose post-copy has no connection any more; the source knows."""
+
+    def __init__(self, directory: Path) -> None:
+        self.source_says, self.destination_says = "postcopy-paused", "postcopy-active"
+        self.source = ScriptedQmp(
+            directory / "source",
+            {
+                "query-migrate": lambda arguments: {"status": self.source_says},
+                "migrate-pause": ScriptedError("only during postcopy-active"),
+                "migrate": self._resume,
+            },
+        )
+        self.destination = ScriptedQmp(
+            directory / "destination",
+            {
+                "query-migrate": lambda arguments: {"status": self.destination_says},
+                "migrate-pause": self._pause,
+                "migrate-recover": self._recover,
+            },
+        )
+
+    def _pause(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        self.destination_says = "postcopy-paused"
+        return {}
+
+    def _recover(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if self.destination_says != "postcopy-paused":
+            raise ScriptedError("Migrate recover can only be run when postcopy is paused.")
+        return {}
+
+    def _resume(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        assert arguments == {"uri": URI, "resume": True}
+        self.source_says = self.destination_says = "postcopy-active"
+        return {}
+
+
+@pytest.fixture
+async def broken(tmp_path: Path) -> AsyncIterator[Broken]:
+    made = Broken(tmp_path)
+    async with made.source, made.destination:
+        yield made
+
+
+async def rescue_of(broken: Broken) -> QemuRescue:
+    halves = []
+    for server in (broken.source, broken.destination):
+        monitor = Monitor(server.path, server.path.name)
+        await monitor.connect()
+        halves.append(QemuHalf(monitor))
+    return QemuRescue(halves[0], halves[1], URI)
+
+
+async def let_go(rescue: QemuRescue) -> None:
+    rescue.close()
+    for half in (rescue.source, rescue.destination):
+        await half.monitor.close()
+
+
+async def test_both_are_paused_and_the_destination_listens_before_the_source_connects(
+    broken: Broken,
+) -> None:
+    rescue = await rescue_of(broken)
+    look = await rescue.look()
+    assert (look.source, look.destination) == (Half.PAUSED, Half.ACTIVE)
+    with pytest.raises(RetryableError, match="only be run when postcopy is paused"):
+        await rescue.connect()
+    assert "migrate" not in broken.source.commands
+    await rescue.break_off(source=True, destination=True)
+    await rescue.connect()
+    look = await rescue.look()
+    assert (look.source, look.destination) == (Half.ACTIVE, Half.ACTIVE)
+    await let_go(rescue)
+
+
+async def test_a_hung_destination_is_asked_once_and_recovered_past_it(
+    broken: Broken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescue_module, "_HUNG_SECONDS", 0.05)
+    answer = asyncio.Event()
+
+    async def hang(arguments: dict[str, Any]) -> dict[str, Any]:
+        await answer.wait()
+        return {"status": "postcopy-active"}
+
+    broken.destination.replies["query-migrate"] = hang
+    rescue = await rescue_of(broken)
+    for _ in range(3):
+        assert (await rescue.look()).destination is Half.HUNG
+    assert broken.destination.commands.count("query-migrate") == 1
+    answer.set()
+    await asyncio.sleep(0)
+    assert (await rescue.look()).destination is Half.ACTIVE
+    await let_go(rescue)
+
+
+async def test_a_qemu_that_is_gone_is_told_from_one_that_is_silent(broken: Broken) -> None:
+    rescue = await rescue_of(broken)
+    await rescue.source.monitor.close()
+    broken.source.path.unlink()
+    assert (await rescue.look()).source is Half.GONE
+    await let_go(rescue)
+
+
+@pytest.mark.parametrize(
+    ("status", "half"),
+    [
+        ("postcopy-active", Half.ACTIVE),
+        ("postcopy-recover-setup", Half.CONNECTING),
+        ("completed", Half.DONE),
+        ("failed", Half.GONE),
+        ("active", Half.UNKNOWN),
+        ("something-new", Half.UNKNOWN),
+        ("cancelling", Half.UNKNOWN),
+    ],
+)
+def test_words_of_qemu(status: str, half: Half) -> None:
+    assert half_of(status) is half
+
+
+async def test_another_path_is_taken_where_one_was_named() -> None:
+    options = MigrationOptions(uri=URI, recover_uri="tcp:198.51.100.2:49152")
+    endpoint = QemuDriver.of_record
+    assert options.recover_uri is not None
+    record = Pair(Path("/nowhere")).driver(recover_uri=options.recover_uri).record()
+    assert endpoint(record).record() == record
+
+
+async def test_a_migration_whose_connection_breaks_is_seen_to_its_end(pair: Pair) -> None:
+    """Broken right after the switch, connected again, and then completed."""
+    driver = pair.driver()
+
+    def switched(arguments: dict[str, Any]) -> dict[str, Any]:
+        pair.becomes("postcopy-paused", ram={"total": 100, "remaining": 50})
+        pair.destination.replies["query-migrate"] = {"status": "postcopy-paused"}
+        return {}
+
+    def migrate(arguments: dict[str, Any]) -> dict[str, Any]:
+        if arguments.get("resume"):
+            pair.becomes("completed", ram={"total": 100})
+            pair.destination.replies["query-status"] = {"status": "running"}
+        else:
+            pair.becomes("active", ram={"total": 100, "remaining": 100, "dirty-sync-count": 1})
+        return {}
+
+    pair.source.replies |= {"migrate-start-postcopy": switched, "migrate": migrate}
+    pair.destination.replies["migrate-recover"] = {}
+    outcome = await Supervisor(driver, Immediate()).run()
+    await driver.close()
+    assert (outcome.fate, outcome.recoveries) == (Fate.COMPLETED, 1)
+    assert pair.destination.commands.count("migrate-recover") == 1
