@@ -20,6 +20,7 @@ from postcopy.cli.request import (
     nova_options,
     parse_bandwidth,
     qemu_options,
+    recover_uri_option,
     recovery_options,
 )
 from postcopy.migration.conduct import Move
@@ -61,7 +62,7 @@ __all__ = ["carry", "migrate"]
     help="QEMU: let requested pages overtake others, where both sides can; the default.",
 )
 @recovery_options
-@click.option("--recover-uri", metavar="URI", help="Another path to recover over: tcp:HOST:PORT.")
+@recover_uri_option
 @hosts_options
 @adaptive_options
 @nova_options

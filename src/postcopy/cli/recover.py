@@ -7,7 +7,7 @@ import click
 from postcopy import policy as policies
 from postcopy.cli import moves, session
 from postcopy.cli.output import format_option, runs_async
-from postcopy.cli.request import Request, hosts_options
+from postcopy.cli.request import Request, hosts_options, recover_uri_option
 from postcopy.errors import NotFoundError, UsageError
 from postcopy.migration.conduct import Move
 from postcopy.migration.journal import Journal
@@ -29,7 +29,7 @@ _UNDER_WAY = frozenset({Half.ACTIVE, Half.PAUSED, Half.CONNECTING, Half.HUNG})
     metavar="SECONDS",
     help="How long to try; for ever if not said: giving up loses the guest.",
 )
-@click.option("--recover-uri", metavar="URI", help="Another path: tcp:HOST:PORT.")
+@recover_uri_option
 @hosts_options
 @click.option("--lab", default="default", show_default=True, help="The lab the guest is in.")
 @format_option

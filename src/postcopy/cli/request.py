@@ -22,6 +22,7 @@ __all__ = [
     "nova_options",
     "parse_bandwidth",
     "qemu_options",
+    "recover_uri_option",
     "recovery_options",
 ]
 
@@ -77,7 +78,12 @@ class Request:
     @property
     def libvirt_names(self) -> list[str]:
         """The options that were given and mean something to libvirt alone."""
-        named = {**self.libvirt, **({"peer_uri": True} if self.peer_uri else {})}
+        more = {
+            "peer_uri": self.peer_uri,
+            "source_host": self.hosts[0],
+            "dest_host": self.hosts[1],
+        }
+        named = {**self.libvirt, **{name: value for name, value in more.items() if value}}
         if kind := named.pop("copy_storage", None):
             named[f"copy_storage_{kind}"] = True
         return [f"--{name.replace('_', '-')}" for name in named]
@@ -213,6 +219,13 @@ def libvirt_options(command: F) -> F:
     for decorate in reversed(options):
         command = decorate(command)
     return command
+
+
+recover_uri_option = click.option(
+    "--recover-uri",
+    metavar="URI",
+    help="Another path to recover over: tcp:HOST:PORT for QEMU, tcp://HOST[:PORT] for libvirt.",
+)
 
 
 def recovery_options(command: F) -> F:

@@ -82,6 +82,11 @@ class LibvirtOptions:
                 "--copy-storage-synchronous-writes says how to copy disks, and none are copied",
                 hint="add --copy-storage-all or --copy-storage-inc",
             )
+        if self.recover_uri is not None and not self.recover_uri.startswith("tcp://"):
+            raise UsageError(
+                f"{self.recover_uri!r} is no address that libvirt takes for migrations",
+                hint="write tcp://HOST or tcp://HOST:PORT, an address of the destination's",
+            )
         if self.persistent is False and self.persistent_xml is not None:
             raise UsageError(
                 "--persistent-xml is for persistent domains, and --no-persistent makes it another",

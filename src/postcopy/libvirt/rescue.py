@@ -149,7 +149,9 @@ class LibvirtRescue:
 
     async def look(self) -> Look:
         """Ask both QEMUs where their second monitors are, and both libvirts."""
-        await self._ends.reconnect()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await self._ends.reconnect()
         await self._open_monitors()
         seen = await self._halves()
         (source, first), (destination, second) = await asyncio.gather(

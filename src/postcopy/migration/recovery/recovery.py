@@ -22,6 +22,8 @@ _GRACE_SECONDS = 1.0
 _CONNECTING_SECONDS = 3.0
 _CONNECTING_UNSEEN_SECONDS = 20.0
 _UNKNOWN_SECONDS = 30.0
+_LOST_SECONDS = 5.0
+"""How long a side must be seen gone: at a migration's end the source goes before all is told."""
 
 
 class Ending(enum.StrEnum):
@@ -83,6 +85,7 @@ class Recovery:
         :param cut: why the connection is dead, where no hypervisor has said so.
         """
         self._cut = cut
+        lost_since: float | None = None
         unknown_since: float | None = None
         connecting_since: float | None = None
         if cut:
@@ -90,9 +93,13 @@ class Recovery:
         while True:
             look = await self._look()
             step = next_step(look, cut=bool(self._cut), broken=self._broken)
+            now = self._clock.now()
+            lost_since = _since(lost_since, now, step is Step.LOST)
+            if lost_since is not None and now - lost_since < _LOST_SECONDS:
+                await self._rest()
+                continue
             if (end := _end(step, look)) is not None:
                 return end
-            now = self._clock.now()
             if self._limit is not None and now - self._began >= self._limit:
                 waited = format_seconds(now - self._began)
                 return Verdict(Ending.GIVEN_UP, f"not recovered within {waited}: {look}")

@@ -101,6 +101,16 @@ async def test_what_nobody_understands_is_not_acted_on() -> None:
     assert rescue.calls == []
 
 
+async def test_a_side_is_given_up_when_it_has_been_gone_for_seconds() -> None:
+    rescue = FakeRescue()
+    rescue.cut(noticed=True)
+    rescue.destination = Half.GONE
+    began = rescue.clock.now()
+    assert await recover(rescue) is Ending.LOST
+    assert rescue.clock.now() - began >= 5.0
+    assert rescue.calls == []
+
+
 async def test_one_that_takes_over_in_the_middle_goes_on_alike() -> None:
     """Stopped after each of its looks in turn, another always brings it to its end."""
     for stop_after in itertools.count(1):
