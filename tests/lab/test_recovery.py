@@ -83,6 +83,7 @@ def test_a_cut_right_after_the_switch(busy: Bench, cut: Cut, how: str) -> None:
     """The destination's monitor may hang then: it is recovered past it."""
     with spawn(*migrate()) as process:
         read_until(IN_POSTCOPY, process)
+        time.sleep(0.1)
         cut.break_(how)
         time.sleep(2.0)
         cut.mend()

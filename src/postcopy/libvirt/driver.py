@@ -11,6 +11,7 @@ import libvirt
 from postcopy.clock import Clock, SystemClock
 from postcopy.errors import NotFoundError, OutcomeUnknownError, PostcopyError, RefusedError
 from postcopy.libvirt import guards
+from postcopy.libvirt.carrier import Carrier
 from postcopy.libvirt.connection import Connection, DomainEvent
 from postcopy.libvirt.ends import Ends
 from postcopy.libvirt.guards import DomainFacts
@@ -72,6 +73,7 @@ class LibvirtDriver:
         self._ways = ways or Ways()
         self._direct = False
         self._uris = (source_uri, destination_uri, peer_uri or destination_uri)
+        self._carrier = Carrier(guest, self._uris, options)
         self._clock = clock or SystemClock()
         self._ends = Ends(source_uri, destination_uri)
         self._facts: DomainFacts | None = None
@@ -121,8 +123,7 @@ class LibvirtDriver:
 
     async def start(self) -> None:
         """Check, then begin; returns when the migration is under way."""
-        # The call that migrates lasts as long as that, on a connection that nobody else waits for.
-        _, carrier = await asyncio.gather(self.check(), self._open(self._uris[0]))
+        await asyncio.gather(self.check(), self._carrier.connect())
         facts = self._known
         if self.options.postcopy and self._ways.wire is not None:
             await self._ways.wire.prepare()
@@ -130,16 +131,16 @@ class LibvirtDriver:
         scheme = urlsplit(self._uris[2])
         if "unix" in scheme.scheme or not scheme.netloc:
             self._note_direct("the destination's URI is a local one, which the source cannot use")
-            await self._begin(facts, carrier, peer_to_peer=False)
+            await self._begin(facts, peer_to_peer=False)
             await self._prepare_rescue()
             return
         try:
-            await self._begin(facts, carrier, peer_to_peer=True)
+            await self._begin(facts, peer_to_peer=True)
         except PostcopyError as error:
             if "remote libvirt URI" not in error.message:
                 raise
             self._note_direct(f"the source cannot reach {self._uris[2]}")
-            await self._begin(facts, carrier, peer_to_peer=False)
+            await self._begin(facts, peer_to_peer=False)
         await self._prepare_rescue()
 
     async def attach(self) -> None:
@@ -239,6 +240,7 @@ class LibvirtDriver:
         if self.rescue is not None:
             await self.rescue.close()
         await self._stack.aclose()
+        await self._carrier.close()
         await self._ends.close()
 
     async def _listen(self) -> None:
@@ -289,12 +291,9 @@ class LibvirtDriver:
 
         :raises PostcopyError: when it is refused, such as for being too early.
         """
-        flags = self.options.flags(peer_to_peer=not self._direct, persistent=self._known.persistent)
-        flags |= libvirt.VIR_MIGRATE_POSTCOPY | libvirt.VIR_MIGRATE_POSTCOPY_RESUME
-        parameters = self.options.parameters()
-        if self.options.recover_uri is not None:
-            parameters[libvirt.VIR_MIGRATE_PARAM_URI] = self.options.recover_uri
-        call = await self._carry(flags, parameters)
+        call = await self._carrier.resume(
+            peer_to_peer=not self._direct, persistent=self._known.persistent
+        )
         await asyncio.wait([call], timeout=_RESUME_SECONDS)
         if call.done() and (error := call.exception()) is not None:
             raise self._told(error)
@@ -306,36 +305,13 @@ class LibvirtDriver:
             f"direct, not peer-to-peer: {why}. The migration depends on this process until its end"
         )
 
-    async def _begin(self, facts: DomainFacts, carrier: Connection, *, peer_to_peer: bool) -> None:
+    async def _begin(self, facts: DomainFacts, *, peer_to_peer: bool) -> None:
         domain = await self._domain()
-        flags = self.options.flags(peer_to_peer=peer_to_peer, persistent=facts.persistent)
-        self._call = await self._carry(flags, self.options.parameters(), carrier)
+        self._call = await self._carrier.begin(
+            peer_to_peer=peer_to_peer, persistent=facts.persistent
+        )
         self._limit = self.options.downtime_limit
         await self._under_way(domain)
-
-    async def _carry(
-        self, flags: int, parameters: dict[str, Any], carrier: Connection | None = None
-    ) -> asyncio.Task[Any]:
-        """Make the call that migrates, which takes as long as the migration does.
-
-        :param carrier: a connection to the source that nobody else waits for.
-        """
-        source = carrier or await self._open(self._uris[0])
-        leaving = await source.domain(self.guest)
-        if flags & libvirt.VIR_MIGRATE_PEER2PEER:
-            call = source.call(leaving.migrateToURI3, self._uris[2], parameters, flags)
-        else:
-            destination = await self._open(self._uris[1])
-            call = source.call(leaving.migrate3, destination.handle, parameters, flags)
-        task = asyncio.create_task(call)
-        # An error here is read later; asyncio must not complain when nobody comes to that.
-        task.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return task
-
-    async def _open(self, uri: str) -> Connection:
-        connection = await Connection.open(uri)
-        self._stack.push_async_callback(connection.close)
-        return connection
 
     async def _under_way(self, domain: libvirt.virDomain) -> None:
         """Return when disks or memory move, or raise why they do not."""

@@ -212,7 +212,8 @@ class Supervisor:
         """Take in a phase that was seen by others than the driver, with the last known figures."""
         last = self._history.latest or Sample(at=self._clock.now(), phase=phase)
         sample = replace(last, at=self._clock.now(), phase=phase, status=words, pass_ended_at=None)
-        self._observed(sample)
+        if (before := self._admit(sample)) is not None:
+            self._show(sample, before)
 
     async def _agree(self) -> None:
         """Have the driver know, and the hypervisor have, what an earlier supervisor asked for."""
@@ -267,32 +268,28 @@ class Supervisor:
         self._limited = any(text.startswith(Action.LIMIT_DOWNTIME) for text in acted)
         return self._journal.run(self._run_id).started_at
 
-    def _observed(self, sample: Sample) -> None:
-        """Record a sample about which nothing is to be decided."""
+    def _admit(self, sample: Sample) -> Phase | None:
+        """Take a sample in, and return the phase before it; None for one that cannot be."""
         before = self.phase
         try:
-            changed = self._tracker.observe(sample.phase)
+            self._tracker.observe(sample.phase)
         except IllegalTransitionError as error:
             self._tell(Noted(sample.at, error.message))
-            return
+            return None
         self._history.add(sample)
+        return before
+
+    def _show(self, sample: Sample, before: Phase) -> None:
         self._tell(SampleTaken(sample))
-        if changed:
+        if sample.phase is not before:
             self._tell(PhaseChanged(sample.at, before, sample.phase))
 
     async def _take(self, sample: Sample) -> None:
-        before = self.phase
-        try:
-            changed = self._tracker.observe(sample.phase)
-        except IllegalTransitionError as error:
-            self._tell(Noted(sample.at, error.message))
+        if (before := self._admit(sample)) is None:
             return
-        self._history.add(sample)
         # Decide and act before anything is written: a slow disk must not delay the switch.
         decision = await self._decide(sample)
-        self._tell(SampleTaken(sample))
-        if changed:
-            self._tell(PhaseChanged(sample.at, before, sample.phase))
+        self._show(sample, before)
         if decision is not None:
             self._report(sample, decision)
 

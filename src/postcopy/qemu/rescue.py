@@ -47,6 +47,7 @@ class QemuHalf:
         self.monitor = monitor
         self.rescue = rescue or monitor
         self._asking: asyncio.Task[Any] | None = None
+        self._last = "never asked"
 
     async def look(self) -> tuple[Half, str]:
         """Return what this side says, and its own word for it."""
@@ -54,14 +55,14 @@ class QemuHalf:
             await self._reopen()
             answer = await self._ask()
         except NotListeningError:
-            return Half.GONE, "no QEMU"
+            return Half.GONE, f"nothing, it has ended (before: {self._last})"
         except TimeoutError:
             # Only a session from before it hung can still be used.
             return (Half.HUNG if self.rescue.connected else Half.SILENT), "no answer"
         except PostcopyError as error:
             return Half.SILENT, error.message
-        status = answer.get("status", "none")
-        return half_of(status), status
+        self._last = answer.get("status", "none")
+        return half_of(self._last), self._last
 
     async def command(self, name: str, **arguments: object) -> None:
         """Run a command out of band.
@@ -86,10 +87,12 @@ class QemuHalf:
         """Wait for no answer any more."""
         if self._asking is not None:
             self._asking.cancel()
+            self._asking = None
 
     async def _reopen(self) -> None:
         for monitor in {self.monitor, self.rescue}:
             if not monitor.connected:
+                await monitor.close()  # what is left of a session that ended by itself
                 try:
                     await monitor.connect(_HUNG_SECONDS)
                 except NotListeningError:
