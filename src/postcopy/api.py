@@ -20,6 +20,7 @@ from postcopy.errors import NotFoundError
 from postcopy.libvirt.connection import Connection
 from postcopy.libvirt.driver import LibvirtDriver
 from postcopy.libvirt.options import LibvirtOptions
+from postcopy.libvirt.rescue import Ways
 from postcopy.migration.decision import Policy
 from postcopy.migration.driver import Driver
 from postcopy.migration.event import Event
@@ -103,6 +104,7 @@ class Guest:
         policy: str | Policy = "adaptive",
         peer_uri: str | None = None,
         journal: Journal | None = None,
+        ways: Ways | None = None,
         **options: Any,
     ) -> Migration:
         """Move the guest.
@@ -112,13 +114,16 @@ class Guest:
             ``nova:completion_timeout=15`` if need be, or any object that decides.
         :param peer_uri: the destination as the source sees it, if that differs.
         :param journal: where to record the run.
+        :param ways: into both hosts, for recovery after a cut (`postcopy.hosts.ways`).
         :param options: those of `postcopy.libvirt.LibvirtOptions`.
         :raises UsageError: when an option makes no sense.
         :raises RefusedError: when options exclude each other and post-copy.
         """
         chosen = policies.find(policy) if isinstance(policy, str) else policy
         how = LibvirtOptions(**{"postcopy": chosen.uses_postcopy, **options})
-        driver = LibvirtDriver(self.name, self.host.uri, destination, how, peer_uri=peer_uri)
+        driver = LibvirtDriver(
+            self.name, self.host.uri, destination, how, peer_uri=peer_uri, ways=ways
+        )
         run_id = 0
         if journal is not None:
             run_id = journal.begin(

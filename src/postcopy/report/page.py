@@ -151,6 +151,7 @@ _EVENT_WORDS = {
     "PhaseChanged": "phase",
     "Decided": "decision",
     "Acted": "action",
+    "Recovered": "recovery",
     "Noted": "note",
 }
 
