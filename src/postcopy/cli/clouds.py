@@ -113,8 +113,8 @@ async def driver_of(
         libvirt_uri=request.libvirt_uri,
         downtime_limit=request.downtime_limit,
     )
-    if request.policy.uses_postcopy:
-        driver.permission = await _permission(request, driver, journal)
+    # Also for a policy that never switches: a user may, by hand.
+    driver.permission = await _permission(request, driver, journal)
     return driver
 
 

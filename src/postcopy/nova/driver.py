@@ -191,7 +191,7 @@ class NovaDriver:
             lost = error  # it may have begun all the same
         patience = _BEGIN_SECONDS if lost is None else _LOST_SECONDS
         deadline = self._clock.now() + patience
-        while not await self._found():
+        while not await self._found_by_now():
             if self._clock.now() > deadline:
                 raise lost or OutcomeUnknownError(
                     f"Nova has accepted the migration of server {self.server!r}, and has no record"
@@ -209,13 +209,22 @@ class NovaDriver:
 
         :raises NotFoundError: when Nova has none that is newer than what was there before.
         """
-        if self._follower.migration is None and not await self._found():
-            raise NotFoundError(
-                f"Nova has no live migration of server {self.server!r} that was begun after"
-                " the one before",
-                hint=f"it was never begun, or its record is gone: openstack server migration list"
-                f" --server {self.server}",
-            )
+        deadline = self._clock.now() + _BEGIN_SECONDS
+        while self._follower.migration is None:
+            try:
+                found = await self._found()
+            except (UnavailableError, RetryableError):
+                if self._clock.now() > deadline:
+                    raise
+                await self._clock.sleep(_POLL_SECONDS)
+                continue
+            if not found:
+                raise NotFoundError(
+                    f"Nova has no live migration of server {self.server!r} that was begun after"
+                    " the one before",
+                    hint=f"it was never begun, or its record is gone: openstack server migration"
+                    f" list --server {self.server}",
+                )
         await self._begin()
 
     async def adopt(self) -> None:
@@ -302,16 +311,19 @@ class NovaDriver:
     async def _migrations(self) -> list[Mapping[str, Any]]:
         return await self._api.migrations(self._uuid)
 
+    async def _found_by_now(self) -> bool:
+        with contextlib.suppress(UnavailableError, RetryableError):
+            return await self._found()
+        return False
+
     async def _found(self) -> bool:
         """Look for the first migration that came after those which were there before."""
         if not self._uuid:
             await self.locate()
-        with contextlib.suppress(UnavailableError, RetryableError):
-            newer = [one for one in await self._migrations() if int(one["id"]) > self._earlier]
-            if newer:
-                self._follower.migration = min(int(one["id"]) for one in newer)
-                return True
-        return False
+        newer = [one for one in await self._migrations() if int(one["id"]) > self._earlier]
+        if newer:
+            self._follower.migration = min(int(one["id"]) for one in newer)
+        return bool(newer)
 
     async def _begin(self) -> None:
         """Follow the migration that was found."""

@@ -92,3 +92,34 @@ def test_where_to_is_left_open_in_clouds_alone(
 ) -> None:
     code, _, err = run(capsys, "migrate", "web1")
     assert (code, "DEST is missing" in err) == (64, True)
+
+
+def test_picked_up_after_the_cloud_was_away(
+    nova: FakeNova, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nova.fail("silence", 10.0, 300.0)
+    code, out, err = run(capsys, *MIGRATE, "beta", "--postcopy-permitted")
+    assert (code, json.loads(out)["fate"]) == (1, "unknown")
+    assert "has not answered for 180 s" in err
+    assert "postcopy attach web1" in err
+    code, out, _ = run(capsys, "attach", "web1", "-f", "json")
+    assert (code, json.loads(out)["fate"]) == (0, "completed")
+    assert len(nova.cloud.migrations) == 1
+
+
+def test_called_off_from_another_process(
+    nova: FakeNova, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nova.fail("silence", 10.0, 185.0)
+    run(capsys, *MIGRATE, "beta", "--policy", "precopy")
+    code, out, _ = run(capsys, "cancel", "web1")
+    assert (code, "goes on at alpha" in out) == (0, True)
+    assert nova.cloud.latest.over
+
+
+def test_switched_from_another_process(nova: FakeNova, capsys: pytest.CaptureFixture[str]) -> None:
+    nova.fail("silence", 10.0, 185.0)
+    run(capsys, *MIGRATE, "beta", "--policy", "precopy", "--postcopy-permitted")
+    code, out, _ = run(capsys, "switch", "web1", "-f", "json")
+    told = json.loads(out)
+    assert (code, told["fate"], told["switched_at"] is not None) == (0, "completed", True)
