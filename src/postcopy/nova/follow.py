@@ -9,11 +9,8 @@ from postcopy.clock import Clock
 from postcopy.errors import (
     NotFoundError,
     OutcomeUnknownError,
-    PermissionDeniedError,
     PostcopyError,
     RefusedError,
-    RetryableError,
-    UnavailableError,
 )
 from postcopy.migration.outcome import Figures
 from postcopy.migration.phase import Phase
@@ -40,8 +37,6 @@ _UNPROVEN_SECONDS = 3.0
 """How far Nova and libvirt may be apart at a switch: they are not asked at once."""
 _STUCK_SECONDS = 60.0
 """Without any progress in post-copy for this long, a user should know."""
-
-_SILENT = (UnavailableError, RetryableError, OutcomeUnknownError, PermissionDeniedError)
 
 
 class Follower:
@@ -101,7 +96,8 @@ class Follower:
         seen = await self._see()
         if at - self._looked_at >= _ASK_SECONDS or (seen and seen.phase is not self._phase):
             await self._ask_beside(at, seen is not None)
-        if self._silent_since is not None and seen is None:
+        if self._silent_since is not None and (seen is None or seen.gone):
+            # A guest that has left the source is Nova's to find; whether it has, only Nova knows.
             return self._nobody_answers(at)
         if self._look is None:
             return self._sample(at, Verdict(phase=None, status="Nova does not answer"), seen)
@@ -178,7 +174,7 @@ class Follower:
         self._looked_at = at
         try:
             self._look = await self._api.look(self._uuid, self.migration)
-        except _SILENT as error:
+        except PostcopyError as error:
             if self._silent_since is None:
                 self._silent_since = at
                 self._notes.append(f"waiting for Nova to answer again: {error.message}")
@@ -189,7 +185,7 @@ class Follower:
             self._silent_since = None
 
     def _nobody_answers(self, at: float) -> list[Sample]:
-        """Nova is silent, and no libvirt was asked or answers."""
+        """Nova is silent, and libvirt cannot stand in for it."""
         assert self._silent_since is not None
         self.given_up = at - self._silent_since > _PATIENCE_SECONDS
         error = ""

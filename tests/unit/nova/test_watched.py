@@ -43,7 +43,8 @@ class FakeLibvirt:
         if not cloud.migrations or cloud.latest.status in ("accepted", "preparing", "queued"):
             return Seen(phase=P.SETUP)
         phase = {"running": P.PRECOPY, "running (post-copy)": P.POSTCOPY, "completed": P.COMPLETED}
-        return Seen(phase=phase.get(cloud.latest.status, P.SETUP), statistics=self._statistics())
+        found = phase.get(cloud.latest.status, P.SETUP)
+        return Seen(phase=found, gone=found is P.COMPLETED, statistics=self._statistics())
 
     def _statistics(self) -> dict[str, int]:
         one = self.world.cloud.latest
@@ -128,6 +129,16 @@ async def test_nova_is_silent_and_libvirt_is_not(tmp_path: Path) -> None:
         outcome = await w.move(switch_after=20.0, libvirt_uri=TEMPLATE, watcher=FakeLibvirt(w))
     assert outcome.fate is Fate.COMPLETED
     assert P.UNKNOWN not in w.phases
+
+
+async def test_it_arrives_while_nova_is_silent(tmp_path: Path) -> None:
+    """That Nova does not know of it is not said before Nova is heard again."""
+    with world(tmp_path) as w:
+        w.nova.fail("500", 30.0, 170.0)
+        outcome = await w.move(switch_after=10.0, libvirt_uri=TEMPLATE, watcher=FakeLibvirt(w))
+    assert outcome.fate is Fate.COMPLETED
+    assert P.UNKNOWN in w.phases
+    assert P.ASTRAY not in w.phases
 
 
 async def test_the_schedulers_choice_is_asked_too(tmp_path: Path) -> None:
