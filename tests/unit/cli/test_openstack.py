@@ -2,12 +2,24 @@
 
 import asyncio
 import json
+import logging
+from collections.abc import Iterator
 
 import pytest
 
 from postcopy.testing import FakeNova
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # OpenStackClient's own
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """Undo what OpenStackClient does to the whole process."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def openstack(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
