@@ -169,14 +169,14 @@ class LibvirtDriver:
 
     async def samples(self) -> AsyncIterator[Sample]:
         """Yield a sample on each event of the source, and between them by polling."""
-        if self._phase is Phase.PAUSED:
-            self._call = None  # what it said of the cut is no news any more
+        if self._call_failed:
+            self._call = None  # what it said of a cut is no news any more
         event: DomainEvent | None = None
         silent_since: float | None = None
         while True:
             sample = await self._sample(event)
             self._phase = sample.phase
-            if sample.phase is Phase.COMPLETED and self._call is None:
+            if sample.phase is Phase.COMPLETED and (self._call is None or self._call_failed):
                 await self._put_records_right()
             yield sample
             if sample.phase.terminal or sample.phase is Phase.PAUSED:
@@ -271,6 +271,10 @@ class LibvirtDriver:
             await self.rescue.prepare()
             if self.rescue.obstacles:
                 self.notes.append(self.rescue.obstacles)
+
+    @property
+    def _call_failed(self) -> bool:
+        return self._call is not None and self._call.done() and bool(self._call.exception())
 
     async def _put_records_right(self) -> None:
         """Do what libvirt leaves undone at the end of a migration that was interrupted."""

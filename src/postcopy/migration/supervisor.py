@@ -162,7 +162,8 @@ class Supervisor:
                 if isinstance(samples, AsyncGenerator):
                     await samples.aclose()  # before the driver is asked for samples again
             if not (cut or self.phase is Phase.PAUSED):
-                return error
+                # Of one that has arrived, no trouble on its way is an error of the whole.
+                return "" if self.phase is Phase.COMPLETED else error
             if (told := await self._recovered(cut)) is not None:
                 return "; ".join(filter(None, (error, told)))
             if self.phase.terminal:
