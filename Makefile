@@ -1,7 +1,7 @@
 # What a developer can do here. Everything runs from .venv, which the first target makes.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit check checks-page format lock lab-down prove-bare clean
+.PHONY: help setup demo test test-cloud test-unit check checks-page format lock lab-down prove-bare clean
 
 BIN := .venv/bin
 ARGS ?=
@@ -20,6 +20,10 @@ demo: setup ## set up, then move a busy guest between two hosts on this machine
 test: ## set up, then run every test, those of the lab included (as root)
 	@scripts/setup.sh --test
 	@POSTCOPY_REQUIRE_LAB=1 $(BIN)/pytest tests/unit tests/lab $(ARGS)
+
+test-cloud: ## the tests of the lab's cloud: OpenStack, in minutes (as root)
+	@scripts/setup.sh --test
+	@POSTCOPY_REQUIRE_LAB=1 POSTCOPY_TEST_CLOUD=1 $(BIN)/pytest tests/lab -m cloud $(ARGS)
 
 test-unit: ## run the unit tests alone: seconds, and no root (after make setup or check)
 	@scripts/setup.sh --check

@@ -12,9 +12,7 @@ import pytest
 
 from .commands import data, postcopy
 
-pytest.importorskip("postcopy.lab.openstack", reason="this lab has no cloud yet")
-
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.lab, pytest.mark.cloud, pytest.mark.timeout(1200)]
 
 LAB = "t-nova"
 SERVER = "busy"

@@ -82,8 +82,8 @@ def test_a_link_that_is_down_for_five_seconds_is_ridden_out(busy: Bench, cut: Cu
 def test_a_cut_right_after_the_switch(busy: Bench, cut: Cut, how: str) -> None:
     """The destination's monitor may hang then: it is recovered past it.
 
-    Sooner still, a reset may meet a destination that has not taken the guest over yet. Its QEMU ends
-    then, and before 10.2 nothing brings such a guest back.
+    Sooner still, a reset may meet a destination that has not taken the guest over yet. Its QEMU
+    ends then, and before 10.2 nothing brings such a guest back.
     """
     with spawn(*migrate()) as process:
         read_until(IN_POSTCOPY, process)

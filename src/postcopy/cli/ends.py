@@ -40,19 +40,21 @@ async def measure(
 
 async def _measure_in_lab(guest: str, lab_name: str, progress: Callable[[str], None]) -> Measured:
     from postcopy.lab import libvirtd
-    from postcopy.lab.domain import LabDomain
     from postcopy.lab.find import find_guest
+    from postcopy.lab.guest import LabGuest
     from postcopy.lab.lab import Lab
+    from postcopy.lab.openstack.server import LabServer
 
     found = find_guest(Lab(lab_name), guest)
     host = await found.where()
-    if isinstance(found, LabDomain):
-        from postcopy.libvirt.measure import measure as measure_domain
+    if isinstance(found, LabGuest):
+        from postcopy.qemu.measure import measure as measure_qemu
 
-        return await measure_domain(libvirtd.uris(found.hosts[host])["unix"], guest, progress)
-    from postcopy.qemu.measure import measure as measure_qemu
+        return await measure_qemu(found.sides[host].endpoint.monitor, guest, progress)
+    from postcopy.libvirt.measure import measure as measure_domain
 
-    return await measure_qemu(found.sides[host].endpoint.monitor, guest, progress)
+    domain = await found.domain_name(host) if isinstance(found, LabServer) else guest
+    return await measure_domain(libvirtd.uris(found.hosts[host])["unix"], domain, progress)
 
 
 async def bandwidth(destination: str, source_uri: str | None, lab_name: str) -> Known | None:

@@ -19,6 +19,8 @@ from postcopy.lab.find import all_guests, find_guest
 from postcopy.lab.guest import LabGuest
 from postcopy.lab.lab import Lab
 from postcopy.lab.machine import ACCELERATORS, GuestSpec
+from postcopy.lab.openstack import clouds
+from postcopy.lab.openstack.server import LabServer
 from postcopy.lab.status import LabState
 from postcopy.lab.workload import Workload
 from postcopy.units import format_rate, parse_rate
@@ -59,12 +61,38 @@ def progress() -> Iterator[Callable[[str], None]]:
     f" {releases.DEFAULT_RELEASE}); or one a host: alpha=bookworm,beta=trixie.",
 )
 @click.option("--kvm", is_flag=True, help="Give the hosts this machine's /dev/kvm.")
+@click.option("--openstack", is_flag=True, help="A third host, controller, and Nova on the others.")
+@click.option(
+    "--instances",
+    type=click.Choice(["local", "shared"]),
+    help="Where Nova keeps instances: on each host (a new lab's default), or where both see them.",
+)
 @runs_async
-async def up(name: str, rate: str | None, release: str | None, kvm: bool) -> None:
-    """Bring the lab up; the first time this builds each Debian it needs, in about a minute."""
+async def up(
+    name: str,
+    rate: str | None,
+    release: str | None,
+    kvm: bool,
+    openstack: bool,
+    instances: str | None,
+) -> None:
+    """Bring the lab up; the first time this builds each Debian it needs, in about a minute.
+
+    With --openstack it is a small cloud: Keystone, Placement, Glance, Neutron's API and Nova, all
+    Debian's. That takes some minutes the first time and half a minute later.
+    """
+    if instances and not openstack:
+        raise UsageError("--instances says where Nova keeps them", hint="add --openstack")
     bytes_per_second = parse_rate(rate) if rate else None
     with progress() as show:
-        await Lab(name).up(rate=bytes_per_second, release=release, kvm=kvm, progress=show)
+        await Lab(name).up(
+            rate=bytes_per_second,
+            release=release,
+            kvm=kvm,
+            openstack=openstack,
+            shared=None if instances is None else instances == "shared",
+            progress=show,
+        )
 
 
 @lab.command()
@@ -96,12 +124,21 @@ async def status(name: str, format_: str) -> None:
             (
                 f"host {host['name']}",
                 (
-                    f"{host['release']}, process {host['pid']}, data {host['data_address']},"
+                    f"{host['release']}, process {host['pid']},"
+                    f"{' data ' + host['data_address'] + ',' if host['data_address'] else ''}"
                     f" control {host['control_address']}{'' if host['alive'] else ', dead'}"
                 ),
             )
             for host in data["hosts"]
         ]
+        if cloud := data["cloud"]:
+            down = [service for service, runs in cloud["services"].items() if not runs]
+            services = f"not running: {', '.join(down)}" if down else "all services run"
+            rows += [
+                ("cloud", f"{cloud['auth_url']}, {cloud['instances']} instances, {services}"),
+                ("", f"export OS_CLIENT_CONFIG_FILE={cloud['clouds_file']}"),
+                ("", f"export OS_CLOUD={cloud['name']}"),
+            ]
         rows += [
             (
                 f"guest {guest['name']}",
@@ -127,7 +164,7 @@ async def _status(one: Lab) -> dict[str, Any]:
             data["guests"].append(
                 {
                     "name": guest.spec.name,
-                    "kind": "domain" if isinstance(guest, LabDomain) else "bare",
+                    "kind": guest.kind,
                     "host": running[0] if running else None,
                     "states": states,
                     "workload": asdict(guest.spec.workload),
@@ -145,6 +182,8 @@ def exec_(name: str, host: str, command: tuple[str, ...]) -> None:
     inside = Lab(name).host(host)
     argv = inside.command(*command)
     environment = dict(inside.environment())
+    if host == names.CONTROLLER:
+        environment["OS_CLOUD"] = clouds.CLOUD
     if "TERM" in os.environ:
         environment["TERM"] = os.environ["TERM"]
     sys.stdout.flush()
@@ -191,6 +230,7 @@ async def link(name: str, rate: str | None, action: str | None, format_: str) ->
 @click.option("--seed", default=1, show_default=True, help="Of what the pages hold.")
 @click.option("--accelerator", default="tcg", show_default=True, type=click.Choice(ACCELERATORS))
 @click.option("--bare", is_flag=True, help="A QEMU of its own, without libvirt.")
+@click.option("--server", is_flag=True, help="A server of the lab's cloud, which Nova runs.")
 @click.option(
     "--disk",
     type=int,
@@ -215,6 +255,7 @@ async def guest(
     seed: int,
     accelerator: str,
     bare: bool,
+    server: bool,
     disk: int | None,
     shared: bool,
     verify: bool,
@@ -223,22 +264,27 @@ async def guest(
 ) -> None:
     """Start the guest NAME as a libvirt domain, have it verify its memory, or stop it.
 
+    In a lab with a cloud, --server has Nova start it instead.
+
     Its only process, the witness, rewrites its hot memory and its disk, knows what every page and
     every block must hold, and says every 20 ms that it lives.
     """
     if verify and stop:
         raise UsageError("--verify and --stop exclude each other", hint="verify first, then stop")
+    if bare and server:
+        raise UsageError("--bare and --server exclude each other", hint="choose who runs it")
     if shared and disk is None:
         raise UsageError("--shared says where the disk is, and there is none", hint="add --disk")
-    if bare and disk is not None:
-        raise UsageError("a --bare guest has no disk", hint="leave --bare out")
+    if disk is not None and (bare or server):
+        kind = "--bare guest" if bare else "--server"
+        raise UsageError(f"a {kind} has no disk of its own", hint="leave --disk out")
     one = Lab(name)
     if verify:
         await _verify(find_guest(one, guest_name), format_)
     elif stop:
         await find_guest(one, guest_name).stop()
     else:
-        one.host(host)  # an unknown host, before anything is started
+        one.guest_host(host)  # an unknown host, before anything is started
         workload = Workload(cold_mib=cold, hot_mib=hot, rate=rate, pattern=pattern, seed=seed)
         spec = GuestSpec(
             name=guest_name,
@@ -254,12 +300,12 @@ async def guest(
                     f"lab {name!r} has a guest {guest_name!r} already",
                     hint=f"stop it first: postcopy lab guest {guest_name} --stop",
                 )
-            await (LabGuest if bare else LabDomain).start(one, spec, host)
+            await (LabGuest if bare else LabServer if server else LabDomain).start(one, spec, host)
         data = {**asdict(spec), "host": host}
         print_data(data, format_, lambda: click.echo(f"guest {guest_name} runs on {host}"))
 
 
-async def _verify(one: LabGuest | LabDomain, format_: str) -> None:
+async def _verify(one: LabGuest | LabDomain | LabServer, format_: str) -> None:
     verdict = await one.verify()
     data = asdict(verdict)
     wrong = verdict.pages_wrong

@@ -260,7 +260,7 @@ async def _between_lab_hosts(request: Request, source: str, beyond: str) -> Plai
     from postcopy.lab.lab import Lab
 
     lab = Lab(request.lab)
-    destination = lab.host(beyond)
+    destination = lab.guest_host(beyond)
     request = replace(
         request,
         source_uri=libvirtd.uris(lab.host(source))["unix"],

@@ -2,6 +2,7 @@
 
 Start with `postcopy.lab.lab.Lab`: it brings the hosts ``alpha`` and ``beta`` up and down and hands
 out a `postcopy.lab.host.Host` to run things in, each with a libvirtd of its own.
+`postcopy.lab.openstack` makes a cloud of them, with a third host for its services.
 `postcopy.lab.link.DataLink` is the cable between them, and `postcopy.lab.root` builds the Debian
 that both are made of. `postcopy.lab.find` finds guests, which know what their memory must hold.
 

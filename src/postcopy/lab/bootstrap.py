@@ -26,7 +26,7 @@ MARKER = "POSTCOPY_ROOT_BUILD"
 """In the environment of every process of a build; its value is the directory that it fills."""
 
 NEEDED_BYTES = 1_500_000_000
-"""While it is built: packages, what they unpack to, and the kernel's package twice."""
+"""While a plain root is built: packages, what they unpack to, and the kernel's package twice."""
 
 _KEYRINGS = Path("/usr/share/keyrings")
 _KERNEL = "linux-image-cloud-amd64"
@@ -59,6 +59,12 @@ cd ..
 rm -r kernel
 """
 
+# Of invoke-rc.d: no package starts what it brings.
+_NO_SERVICES = """
+printf '#!/bin/sh\\nexit 101\\n' > "$1/usr/sbin/policy-rc.d"
+chmod 755 "$1/usr/sbin/policy-rc.d"
+"""
+
 
 @dataclass(frozen=True)
 class Release:
@@ -69,6 +75,7 @@ class Release:
     :ivar keys: the release whose keys the archive signs the suite with; sid has none of its own.
     :ivar backports: source packages that are taken from the release's backports, and nothing else.
     :ivar accounts: users that its packages want and do not make.
+    :ivar needed_bytes: on the disk, while it is built.
     """
 
     name: str
@@ -77,6 +84,7 @@ class Release:
     keys: str
     backports: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
+    needed_bytes: int = NEEDED_BYTES
 
 
 async def build(wanted: Release, building: Path, progress: Callable[[str], None]) -> None:
@@ -88,7 +96,7 @@ async def build(wanted: Release, building: Path, progress: Callable[[str], None]
 
     def report(line: str) -> None:
         told = line.startswith("I: ")
-        if told and "--customize-hook" not in line and "signal" not in line:
+        if told and "-hook" not in line and "signal" not in line:
             progress(line.removeprefix("I: ").removesuffix("..."))
 
     # Nothing of a build outlives this process, even when that is killed.
@@ -157,6 +165,7 @@ def _options(wanted: Release) -> list[str]:
         "--dpkgopt=force-unsafe-io",
         *(f"--customize-hook={_account_hook(name)}" for name in wanted.accounts),
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _UNWANTED),
+        f"--essential-hook={_NO_SERVICES}",
     ]
 
 
@@ -224,10 +233,10 @@ def check_machine(wanted: Release, cache: Path) -> None:
         processes.program(name)
     _keyrings(wanted)
     free = shutil.disk_usage(cache).free
-    if free < NEEDED_BYTES:
+    if free < wanted.needed_bytes:
         raise UnavailableError(
             f"{cache} has {format_bytes(free)} left, and building a root takes "
-            f"{format_bytes(NEEDED_BYTES)}",
+            f"{format_bytes(wanted.needed_bytes)}",
             hint="free some space, or set POSTCOPY_CACHE_DIR to a directory elsewhere",
         )
 

@@ -31,6 +31,8 @@ class LabDomain:
     :param spec: the guest.
     """
 
+    kind = "domain"
+
     def __init__(self, lab: Lab, spec: GuestSpec) -> None:
         self.lab = lab
         self.spec = spec

@@ -25,6 +25,8 @@ class LabGuest:
     :param spec: the guest.
     """
 
+    kind = "bare"
+
     def __init__(self, lab: Lab, spec: GuestSpec) -> None:
         self.lab = lab
         self.spec = spec

@@ -25,7 +25,7 @@ class Host:
 
     :ivar lab: the lab that it belongs to.
     :ivar pid: its first process, as the machine counts.
-    :ivar data_address: IPv4, on the link to the other host.
+    :ivar data_address: IPv4, on the link to the other host; empty where there is no such link.
     :ivar control_address: IPv4, on the link to the machine.
     :ivar runtime_dir: the directory on the machine that is ``/run/postcopy`` inside.
     """

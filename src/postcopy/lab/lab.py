@@ -30,6 +30,7 @@ from postcopy.lab import host as hosts
 from postcopy.lab.host import Host
 from postcopy.lab.init import HostSpec
 from postcopy.lab.link import DataLink
+from postcopy.lab.openstack import cloud
 from postcopy.lab.root import Root
 from postcopy.lab.state import HostRecord, LabRecord
 from postcopy.lab.status import HostStatus, LabState, LabStatus
@@ -48,7 +49,7 @@ _DOWN_SECONDS = 1.6
 
 
 class Lab:
-    """Two hosts, ``alpha`` and ``beta``, and the link between them.
+    """Two hosts, ``alpha`` and ``beta``, and the link between them; ``controller`` with a cloud.
 
     The hosts outlive the process that brought them up. Labs of different names are strangers to
     each other.
@@ -75,24 +76,36 @@ class Lab:
         rate: int | None = None,
         release: str | None = None,
         kvm: bool = False,
+        openstack: bool = False,
+        shared: bool | None = None,
         progress: Callable[[str], None] = lambda stage: None,
     ) -> None:
         """Bring the lab up. One that is up already stays, and gets the rate if one is given.
 
         :param rate: of the data link, bytes a second; `DEFAULT_RATE` for a new lab.
-        :param release: what the hosts are made of, as `postcopy.lab.releases.parse` reads it.
+        :param release: what the hosts are made of, as `postcopy.lab.releases.parse` reads it;
+            those of a cloud can be made of one that has OpenStack alone.
         :param kvm: whether the hosts have a ``/dev/kvm``.
+        :param openstack: whether there is a third host, and a cloud (`postcopy.lab.openstack`).
+        :param shared: whether Nova keeps instances in a directory that both hosts see; None is
+            no in a new lab, and as it is in one that is up.
         :param progress: told what is being done, in words.
         :raises PermissionDeniedError: when not root, or without the capabilities.
-        :raises RefusedError: when it is up with another release.
+        :raises RefusedError: when it is up with another release, or without a cloud.
         :raises RetryableError: when somebody else is changing it.
         :raises UnavailableError: when the machine cannot.
         """
-        wanted = releases.parse(release or releases.DEFAULT_RELEASE)
+        read = releases.parse_for_cloud if openstack else releases.parse
+        wanted = read(release)
         async with self._changing(progress):
             record = self._complete_record()
             if record is not None:
-                if release is not None and record.releases != wanted:
+                if not wanted.keys() <= record.releases.keys():
+                    raise RefusedError(
+                        f"lab {self.name} is up without a cloud",
+                        hint=f"`{self._command('down')}` first",
+                    )
+                if release is not None and not wanted.items() <= record.releases.items():
                     raise RefusedError(
                         f"lab {self.name} is up with {releases.spell(record.releases)},"
                         f" not {releases.spell(wanted)}",
@@ -100,6 +113,7 @@ class Lab:
                     )
                 progress(f"lab {self.name} is up already")
                 await self._ensure_daemons(record, progress)
+                await self._ensure_cloud(record, shared, progress)
                 if rate is not None:
                     await DataLink(self.name).set_rate(rate)
                 return
@@ -107,7 +121,9 @@ class Lab:
                 progress(f"lab {self.name} is half there: taking that away first")
                 await teardown.take_away(self.name)
             try:
-                await self._create(wanted, rate or DEFAULT_RATE, kvm, progress)
+                record = await self._create(wanted, rate or DEFAULT_RATE, kvm, progress)
+                await self._ensure_cloud(record, shared, progress)
+                progress(f"lab {self.name} is up")
             except BaseException:
                 progress("taking away what was made so far")
                 await teardown.take_away(self.name)
@@ -154,7 +170,9 @@ class Lab:
         if self._complete_record() is None:
             return LabStatus(self.name, LabState.HALF, release, found)
         link = await DataLink(self.name).status()
-        return LabStatus(self.name, LabState.UP, release, found, link)
+        with_cloud = names.CONTROLLER in record.hosts
+        seen = cloud.status(self._hosts(record), self.runtime_dir) if with_cloud else None
+        return LabStatus(self.name, LabState.UP, release, found, link, seen)
 
     def host(self, name: str) -> Host:
         """Return a host of the lab.
@@ -162,11 +180,29 @@ class Lab:
         :raises NotFoundError: when no host has that name.
         :raises UnavailableError: when the lab is not up.
         """
-        if name not in names.HOSTS:
+        if name not in names.ALL_HOSTS:
             raise NotFoundError(
-                f"there is no host {name!r}", hint=f"a lab has {' and '.join(names.HOSTS)}"
+                f"there is no host {name!r}",
+                hint=f"a lab has {' and '.join(names.HOSTS)}, and {names.CONTROLLER} with a cloud",
             )
-        return self._host(name, self._up_record())
+        record = self._up_record()
+        if name not in record.hosts:
+            raise NotFoundError(
+                f"lab {self.name} has no {name}: it is up without a cloud",
+                hint=f"`{self._command('down')}`, then `{self._command('up')} --openstack`",
+            )
+        return self._host(name, record)
+
+    def guest_host(self, name: str) -> Host:
+        """Return a host of the lab that can run guests.
+
+        :raises NotFoundError: when no such host has that name.
+        :raises UnavailableError: when the lab is not up.
+        """
+        found = self.host(name)
+        if name not in names.HOSTS:
+            raise NotFoundError(f"{name} runs no guests", hint=f"choose {' or '.join(names.HOSTS)}")
+        return found
 
     def _host(self, name: str, record: LabRecord) -> Host:
         return Host(
@@ -178,7 +214,12 @@ class Lab:
             state.directory(self.name) / name,
         )
 
+    def _hosts(self, record: LabRecord) -> dict[str, Host]:
+        return {name: self._host(name, record) for name in record.hosts}
+
     def _uris(self, name: str, record: LabRecord) -> dict[str, str]:
+        if name not in names.HOSTS:
+            return {}
         return libvirtd.uris(self._host(name, record))
 
     def link(self) -> DataLink:
@@ -207,7 +248,7 @@ class Lab:
 
     async def _create(
         self, wanted: dict[str, str], rate: int, kvm: bool, progress: Callable[[str], None]
-    ) -> None:
+    ) -> LabRecord:
         layers = state.layers_directory(self.name)
         # Written with a slot that says nothing yet, so that a build that is killed leaves a lab
         # that is seen to be half there.
@@ -221,21 +262,29 @@ class Lab:
             record = replace(record, slot=await network.free_slot(_recorded_slots(self.name)))
             record.save()
             progress("making the network")
-            await network.create(self.name, record.slot, rate)
+            await network.create(self.name, record.slot, rate, list(wanted))
         progress("starting the hosts")
         started = await asyncio.gather(
-            *(self._start(host, record, built[wanted[host]], kvm) for host in names.HOSTS),
+            *(self._start(host, record, built[name], kvm) for host, name in wanted.items()),
             return_exceptions=True,
         )
         running: dict[str, HostRecord] = {}
-        for name, result in zip(names.HOSTS, started, strict=True):
+        for name, result in zip(wanted, started, strict=True):
             if isinstance(result, BaseException):
                 raise result
             running[name] = result
         record = record.with_hosts(running)
         record.save()
         await self._ensure_daemons(record, progress)
-        progress(f"lab {self.name} is up")
+        return record
+
+    async def _ensure_cloud(
+        self, record: LabRecord, shared: bool | None, progress: Callable[[str], None]
+    ) -> None:
+        if names.CONTROLLER in record.hosts:
+            made_of = self.roots()[names.CONTROLLER]
+            hosts = self._hosts(record)
+            await cloud.ensure(hosts, self.runtime_dir, made_of, shared=shared, progress=progress)
 
     async def _ensure_daemons(self, record: LabRecord, progress: Callable[[str], None]) -> None:
         hosts = [self._host(name, record) for name in names.HOSTS]
@@ -249,6 +298,9 @@ class Lab:
         shared = Path(record.layers) / "shared"
         for directory in (layers, runtime, shared):
             directory.mkdir(parents=True, exist_ok=True)
+        addresses = {host: names.data_address(record.slot, host) for host in names.HOSTS}
+        if names.CONTROLLER in record.releases:
+            addresses[names.CONTROLLER] = names.control_address(record.slot, names.CONTROLLER)
         spec = HostSpec(
             name=name,
             namespace=str(names.namespaces(self.name)[name]),
@@ -256,7 +308,7 @@ class Lab:
             layers=str(layers),
             runtime=str(runtime),
             shared=str(shared),
-            hosts={host: names.data_address(record.slot, host) for host in names.HOSTS},
+            hosts=addresses,
             kvm=kvm,
         )
         return await hosts.start(self.name, spec)
@@ -291,7 +343,7 @@ class Lab:
             record = LabRecord.load(self.name)
         except UnavailableError:
             return None
-        if record is None or set(record.hosts) != set(names.HOSTS):
+        if record is None or not set(record.hosts) >= set(names.HOSTS):
             return None
         return record if all(host.alive for host in record.hosts.values()) else None
 

@@ -169,7 +169,7 @@ class DataLink:
         return LinkStatus(worst, ends[0].rate)
 
     async def _at_both_ends(self, what: str, work: Callable[[Any], T]) -> list[T]:
-        spaces = names.namespaces(self._lab).values()
+        spaces = [names.namespaces(self._lab)[host] for host in names.HOSTS]
         results = await asyncio.gather(
             *(in_namespace(space, what, work) for space in spaces), return_exceptions=True
         )

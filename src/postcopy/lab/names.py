@@ -9,6 +9,7 @@ thing                   name                                example
 network namespace       ``postcopy-LAB-HOST``               ``postcopy-default-alpha``
 the machine's bridge    ``pcSLOTbr-DIGEST``                 ``pc0br-c21f96``
 its port for a host     ``pcSLOTa-DIGEST``, ``pcSLOTb-...``  ``pc0a-c21f96``
+its port, controller    ``pcSLOTc-DIGEST``                  ``pc0c-c21f96``
 environment marker      ``POSTCOPY_LAB=LAB``                ``POSTCOPY_LAB=default``
 =====================  ==================================  ==========================
 
@@ -24,7 +25,9 @@ from pathlib import Path
 from postcopy.errors import UsageError
 
 __all__ = [
+    "ALL_HOSTS",
     "CONTROL",
+    "CONTROLLER",
     "DATA",
     "DEFAULT_LAB",
     "HOSTS",
@@ -48,6 +51,12 @@ __all__ = [
 ]
 
 HOSTS = ("alpha", "beta")
+"""Those that run guests; every lab has them."""
+
+CONTROLLER = "controller"
+"""Runs the services of a cloud, in a lab that has one. No guests, so it has no data link."""
+
+ALL_HOSTS = (*HOSTS, CONTROLLER)
 DEFAULT_LAB = "default"
 DATA = "data"
 CONTROL = "control"
@@ -61,8 +70,8 @@ NAMESPACES = Path("/run/netns")
 """Where ip-netns(8) keeps named network namespaces, so that it lists these too."""
 
 _LAB = re.compile(r"[a-z][a-z0-9-]{0,30}")
-_NAMESPACE = re.compile(rf"postcopy-({_LAB.pattern})-(?:{'|'.join(HOSTS)})")
-_LINK = re.compile(r"pc(\d{1,3})(?:br|a|b)-[0-9a-f]{6}")
+_NAMESPACE = re.compile(rf"postcopy-({_LAB.pattern})-(?:{'|'.join(ALL_HOSTS)})")
+_LINK = re.compile(r"pc(\d{1,3})(?:br|a|b|c)-[0-9a-f]{6}")
 
 
 def labs_with_namespaces() -> set[str]:
@@ -104,7 +113,7 @@ def namespace(lab: str, host: str) -> str:
 
 def namespaces(lab: str) -> dict[str, Path]:
     """Return the file of each host's network namespace, there or not."""
-    return {host: NAMESPACES / namespace(lab, host) for host in HOSTS}
+    return {host: NAMESPACES / namespace(lab, host) for host in ALL_HOSTS}
 
 
 def bridge(lab: str, slot: int) -> str:
@@ -129,13 +138,15 @@ def slot_of_link(name: str) -> int | None:
 
 
 def data_address(slot: int, host: str) -> str:
-    """Return a host's IPv4 address on the data link."""
+    """Return a host's IPv4 address on the data link; nothing for one that has no such link."""
+    if host not in HOSTS:
+        return ""
     return f"198.18.{slot}.{HOSTS.index(host) + 1}"
 
 
 def control_address(slot: int, host: str) -> str:
     """Return a host's IPv4 address on the control link."""
-    return f"198.19.{slot}.{HOSTS.index(host) + 1}"
+    return f"198.19.{slot}.{ALL_HOSTS.index(host) + 1}"
 
 
 def machine_address(slot: int) -> str:

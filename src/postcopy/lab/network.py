@@ -7,7 +7,7 @@ and taking away happen one lab at a time, under `changing`.
 import contextlib
 import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +52,14 @@ async def free_slot(taken: Iterable[int]) -> int:
     )
 
 
-async def create(lab: str, slot: int, rate: int) -> None:
+async def create(lab: str, slot: int, rate: int, hosts: Sequence[str] = names.HOSTS) -> None:
     """Make the namespaces and links of a lab, and wait until the links carry packets.
 
     :param rate: of the data link, bytes a second.
+    :param hosts: those that the lab has; those of `names.HOSTS` are joined by the data link.
     """
     await in_own_thread("preparing the directory of network namespaces", _prepare_directory)
-    spaces = names.namespaces(lab)
+    spaces = {host: path for host, path in names.namespaces(lab).items() if host in hosts}
     for path in spaces.values():
         await in_own_thread(
             f"making the network namespace {path.name}", functools.partial(_make, path)
@@ -81,11 +82,11 @@ async def create(lab: str, slot: int, rate: int) -> None:
             functools.partial(_set_up_host, slot=slot, host=host),
         )
     await DataLink(lab).set_rate(rate)
-    for path in spaces.values():
+    for host, path in spaces.items():
         await in_namespace(
             path,
             f"waiting for the links of {path.name}",
-            lambda route: wait_for_carrier(route, [names.DATA, names.CONTROL]),
+            functools.partial(wait_for_carrier, links=list(_links(slot, host))),
         )
 
 
@@ -192,12 +193,17 @@ def _make_control_links(route: Any, lab: str, slot: int, spaces: dict[str, Path]
         _bring_up(route, port_index)
 
 
+def _links(slot: int, host: str) -> dict[str, str]:
+    """Return the addresses of a host by the name of the link."""
+    control = {names.CONTROL: names.control_address(slot, host)}
+    if host not in names.HOSTS:
+        return control
+    return {names.DATA: names.data_address(slot, host), **control}
+
+
 def _set_up_host(route: Any, slot: int, host: str) -> None:
     route.link("set", index=index_of(route, "lo"), state="up")
-    for name, address in (
-        (names.DATA, names.data_address(slot, host)),
-        (names.CONTROL, names.control_address(slot, host)),
-    ):
+    for name, address in _links(slot, host).items():
         index = index_of(route, name)
         route.addr("add", index=index, address=address, prefixlen=names.PREFIX_LENGTH)
         _bring_up(route, index)

@@ -11,22 +11,67 @@ interval between two lines is never wrong because somebody set the clock. It end
 QEMU does, or on SIGTERM. What is left of an unfinished line then has no newline in the log either.
 With a third argument, ``stay``, it waits for a guest as long as it takes, and for it to come again
 after that, until SIGTERM.
+
+For a guest whose serial ports are TCP ports that somebody else chose, as Nova does, SOCKET is
+``uuid:UUID``: the port is then read from the command line of the QEMU that runs that guest.
 """
 
 import functools
 import os
+import re
 import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
-__all__ = ["main"]
+__all__ = ["main", "serial_port"]
 
 CONNECT_SECONDS = 10.0
 RETRY_SECONDS = 0.01
+SEARCH_SECONDS = 0.1
+"""Between two looks at every process of a host."""
+
 GATHER_SECONDS = 0.001
 """QEMU's serial port sends byte by byte. Letting a line gather for a millisecond saves a wake-up
 for each of its bytes, and costs a stamp that is late by as much."""
+
+
+def serial_port(uuid: str, number: int, proc: str = "/proc") -> "tuple[str, int] | None":
+    """Return the address and TCP port of a serial port of the guest with that UUID.
+
+    None when no QEMU here runs it, or it has no such port. QEMU's command line is libvirt's.
+    """
+    source = rb"id=charserial%d,host=([^,]+),port=(\d+)" % number
+    for path in Path(proc).glob("[0-9]*/cmdline"):
+        try:
+            arguments = path.read_bytes()
+        except OSError:
+            continue  # it has ended in the meantime
+        if b"\0-uuid\0" + uuid.encode() + b"\0" in arguments:
+            found = re.search(source, arguments)
+            if found is not None:
+                return found[1].decode(), int(found[2])
+    return None
+
+
+def dial(path: str) -> socket.socket:
+    """Connect to a socket, or to the serial port of a guest that is named by its UUID.
+
+    :raises OSError: when it is not there, or nobody listens.
+    """
+    if not path.startswith("uuid:"):
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            line.connect(path)
+        except OSError:
+            line.close()
+            raise
+        return line
+    port = serial_port(path[len("uuid:") :], 0)
+    if port is None:
+        raise FileNotFoundError(2, "no such guest here")
+    return socket.create_connection(port)
 
 
 def connect(path: str, patience: float = CONNECT_SECONDS) -> socket.socket:
@@ -35,17 +80,14 @@ def connect(path: str, patience: float = CONNECT_SECONDS) -> socket.socket:
     :raises OSError: when it is not, or nobody listens, for that many seconds.
     """
     deadline = time.monotonic() + patience
+    retry = SEARCH_SECONDS if path.startswith("uuid:") else RETRY_SECONDS
     while True:
-        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            line.connect(path)
+            return dial(path)
         except (FileNotFoundError, ConnectionRefusedError):
-            line.close()
             if time.monotonic() > deadline:
                 raise
-            time.sleep(RETRY_SECONDS)
-        else:
-            return line
+            time.sleep(retry)
 
 
 def hang_up(line: socket.socket, *_: object) -> None:

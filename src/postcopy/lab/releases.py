@@ -11,8 +11,18 @@ from collections.abc import Iterable, Mapping
 from postcopy.errors import NotFoundError, UsageError
 from postcopy.lab import names
 from postcopy.lab.bootstrap import Release
+from postcopy.lab.openstack import packages as cloud
 
-__all__ = ["DEFAULT_RELEASE", "RELEASES", "common_machine", "oldest", "parse", "release", "spell"]
+__all__ = [
+    "DEFAULT_RELEASE",
+    "RELEASES",
+    "common_machine",
+    "oldest",
+    "parse",
+    "parse_for_cloud",
+    "release",
+    "spell",
+]
 
 DEFAULT_RELEASE = "trixie"
 
@@ -37,6 +47,13 @@ RELEASES = {
         accounts=("libvirt-qemu",),
     ),
     "trixie": Release("trixie", "trixie", _SPLIT, keys="trixie"),
+    cloud.RELEASE: Release(
+        cloud.RELEASE,
+        "trixie",
+        (*_SPLIT, *cloud.PACKAGES),
+        keys="trixie",
+        needed_bytes=cloud.NEEDED_BYTES,
+    ),
     "sid": Release("sid", "sid", _SPLIT, keys="trixie"),
 }
 
@@ -54,13 +71,15 @@ def release(name: str) -> Release:
         ) from None
 
 
-def parse(text: str) -> dict[str, str]:
-    """Return the release of each host; hosts that are not named get the default.
+def parse(text: str | None) -> dict[str, str]:
+    """Return the release of each host that runs guests; those that are not named get the default.
 
-    :param text: a release, or ``HOST=RELEASE`` with commas between them.
+    :param text: a release, or ``HOST=RELEASE`` with commas between them; None is the default.
     :raises UsageError: when it makes no sense, names an unknown host, or names one twice.
     :raises NotFoundError: when hosts cannot be made of that release.
     """
+    if text is None:
+        return dict.fromkeys(names.HOSTS, DEFAULT_RELEASE)
     if "=" not in text and "," not in text:
         return dict.fromkeys(names.HOSTS, release(text.strip()).name)
     chosen: dict[str, str] = {}
@@ -82,6 +101,22 @@ def parse(text: str) -> dict[str, str]:
             )
         chosen[host] = release(name).name
     return {host: chosen.get(host, DEFAULT_RELEASE) for host in names.HOSTS}
+
+
+def parse_for_cloud(text: str | None) -> dict[str, str]:
+    """Return the release of each host of a lab with a cloud, its controller among them.
+
+    :param text: as for `parse`.
+    :raises UsageError: when it makes no sense, or is not the one that has OpenStack.
+    :raises NotFoundError: when hosts cannot be made of that release.
+    """
+    wanted = parse(cloud.RELEASE if text is None else text)
+    if set(wanted.values()) != {cloud.RELEASE}:
+        raise UsageError(
+            f"hosts of a cloud cannot be made of {text}: it has no OpenStack",
+            hint=f"leave --release out: they are made of {cloud.RELEASE}",
+        )
+    return {**wanted, names.CONTROLLER: cloud.RELEASE}
 
 
 def spell(releases: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from postcopy.lab.link import LinkStatus
+from postcopy.lab.openstack.cloud import CloudStatus
 
 __all__ = ["HostStatus", "LabState", "LabStatus"]
 
@@ -22,6 +23,7 @@ class HostStatus:
 
     :ivar release: the Debian that it is made of.
     :ivar alive: whether its first process is.
+    :ivar data_address: empty for a host without a data link.
     :ivar uris: how its libvirtd is reached, by kind (`postcopy.lab.libvirtd.uris`).
     """
 
@@ -40,6 +42,7 @@ class LabStatus:
 
     :ivar release: as `postcopy.lab.releases.spell` writes those of the hosts.
     :ivar link: None unless the lab is up.
+    :ivar cloud: None unless the lab is up and has one.
     """
 
     name: str
@@ -47,3 +50,4 @@ class LabStatus:
     release: str | None = None
     hosts: tuple[HostStatus, ...] = ()
     link: LinkStatus | None = None
+    cloud: CloudStatus | None = None

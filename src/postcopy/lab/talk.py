@@ -13,7 +13,7 @@ from typing import TypeVar
 from postcopy.errors import UnavailableError
 from postcopy.lab.records import Failure, Ready, Record, Text, Verdict, read_log
 
-__all__ = ["command", "verify", "wait_ready"]
+__all__ = ["Port", "command", "verify", "wait_ready"]
 
 T = TypeVar("T")
 
@@ -38,7 +38,11 @@ async def wait_ready(name: str, log: Path) -> None:
     raise UnavailableError(f"guest {name!r} did not come up in {_BOOT_SECONDS:.0f} s", hint=hint)
 
 
-async def verify(name: str, port: Path, log: Path) -> Verdict:
+Port = Path | tuple[str, int]
+"""Where a guest takes commands: a unix socket, or an address and a TCP port."""
+
+
+async def verify(name: str, port: Port, log: Path) -> Verdict:
     """Have the guest check every page of its memory and return what it found.
 
     :raises UnavailableError: when it does not answer.
@@ -46,7 +50,7 @@ async def verify(name: str, port: Path, log: Path) -> Verdict:
     return await _ask(name, port, log, "verify", lambda r: r if isinstance(r, Verdict) else None)
 
 
-async def command(name: str, port: Path, log: Path, text: str) -> str:
+async def command(name: str, port: Port, log: Path, text: str) -> str:
     """Have the guest obey a command of its witness, such as ``rate 500``; return its answer.
 
     :raises UnavailableError: when it does not answer.
@@ -60,7 +64,7 @@ async def command(name: str, port: Path, log: Path, text: str) -> str:
 
 
 async def _ask(
-    name: str, port: Path, log: Path, text: str, answer: Callable[[Record], T | None]
+    name: str, port: Port, log: Path, text: str, answer: Callable[[Record], T | None]
 ) -> T:
     asked_at = time.time()
     async with _line_to(port) as writer:
@@ -78,13 +82,16 @@ async def _ask(
 
 
 @contextlib.asynccontextmanager
-async def _line_to(port: Path) -> AsyncIterator[asyncio.StreamWriter]:
+async def _line_to(port: Port) -> AsyncIterator[asyncio.StreamWriter]:
     """Open a serial line, for as long as the answer takes.
 
     Closed at once, it would lose what the guest has not read yet: a few bytes fit into its port.
     """
     try:
-        _, writer = await asyncio.open_unix_connection(port)
+        if isinstance(port, Path):
+            _, writer = await asyncio.open_unix_connection(port)
+        else:
+            _, writer = await asyncio.open_connection(*port)
     except OSError as error:
         raise UnavailableError(
             f"the guest takes no commands at {port}: {error.strerror}",

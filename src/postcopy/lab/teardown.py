@@ -12,6 +12,7 @@ from pathlib import Path
 from postcopy import pids
 from postcopy.errors import UnavailableError
 from postcopy.lab import names, network, root, state
+from postcopy.lab.openstack import kept
 
 __all__ = ["remains", "take_away"]
 
@@ -31,6 +32,7 @@ async def take_away(lab: str) -> set[int]:
     for path in (*layers, state.directory(lab)):
         await asyncio.to_thread(_remove, path)
     await root.sweep()
+    await kept.sweep()
     for parent in {path.parent for path in layers}:
         with contextlib.suppress(OSError):  # other labs have theirs there, or it never was
             parent.rmdir()

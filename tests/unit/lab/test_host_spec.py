@@ -31,9 +31,8 @@ def test_the_first_process_needs_nothing_but_the_standard_library() -> None:
 
 
 def test_a_spec_that_cannot_be_met_is_told_and_not_thrown(tmp_path: Path) -> None:
-    spec = HostSpec(
-        "alpha", str(tmp_path / "none"), "/", str(tmp_path), str(tmp_path), str(tmp_path), {}
-    )
+    here = str(tmp_path)
+    spec = HostSpec("alpha", str(tmp_path / "none"), "/", here, here, here, {})
     result = subprocess.run(
         [sys.executable, "-I", "-S", init.__file__],
         input=spec.to_json(),

@@ -153,3 +153,19 @@ def test_a_flood_is_recorded_whole(tmp_path: Path) -> None:
             found = lines_of(log, 500)
 
     assert [text for _, text in found] == [b"H %d 0 0 0" % number for number in range(500)]
+
+
+def test_a_port_that_somebody_else_chose_is_read_from_qemus_command_line(tmp_path: Path) -> None:
+    arguments = (
+        "/usr/bin/qemu-system-x86_64\0-uuid\0{}\0-chardev\0"
+        "socket,id=charserial0,host=198.19.0.1,port=10000,server=on,wait=off,logappend=off\0"
+        "-chardev\0socket,id=charserial1,host=198.19.0.1,port=10001,server=on,wait=off\0"
+    )
+    for pid, text in {"7": arguments.format("mine"), "8": arguments.format("other")}.items():
+        (tmp_path / pid).mkdir()
+        (tmp_path / pid / "cmdline").write_text(text.replace("10000", f"1000{pid}"))
+    (tmp_path / "9").mkdir()
+    assert recorder.serial_port("mine", 0, str(tmp_path)) == ("198.19.0.1", 10007)
+    assert recorder.serial_port("mine", 1, str(tmp_path)) == ("198.19.0.1", 10001)
+    assert recorder.serial_port("mine", 2, str(tmp_path)) is None
+    assert recorder.serial_port("gone", 0, str(tmp_path)) is None

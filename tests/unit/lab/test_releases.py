@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from postcopy.errors import NotFoundError, UsageError
 from postcopy.lab import releases
-from postcopy.lab.names import HOSTS
+from postcopy.lab.names import ALL_HOSTS, HOSTS
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,19 @@ def test_what_makes_no_sense_is_told(text: str, error: type[Exception], said: st
     with pytest.raises(error, match=said) as caught:
         releases.parse(text)
     assert caught.value.hint  # type: ignore[attr-defined]
+
+
+def test_what_is_not_said_is_the_default() -> None:
+    assert releases.parse(None) == {"alpha": "trixie", "beta": "trixie"}
+    assert releases.parse_for_cloud(None) == dict.fromkeys(ALL_HOSTS, "trixie-openstack")
+
+
+@pytest.mark.parametrize("text", ["trixie", "alpha=trixie-openstack", "sid"])
+def test_hosts_of_a_cloud_have_openstack(text: str) -> None:
+    assert releases.parse_for_cloud("trixie-openstack") == releases.parse_for_cloud(None)
+    with pytest.raises(UsageError, match=f"{text}: it has no OpenStack") as caught:
+        releases.parse_for_cloud(text)
+    assert "leave --release out" in caught.value.hint
 
 
 @given(st.tuples(*(st.sampled_from(list(releases.RELEASES)) for _ in HOSTS)))
