@@ -14,7 +14,7 @@ from postcopy.readiness import Finding, Verdict
 from tests.unit.libvirt.readiness.pki import Authority
 
 from .commands import postcopy
-from .conftest import LAB
+from .conftest import LAB, RATE
 
 pytestmark = pytest.mark.lab
 
@@ -73,6 +73,7 @@ def is_wrong(finding: Finding) -> bool:
 @pytest.fixture
 def hosts(moves_lab: Lab) -> Iterator[Hosts]:
     asyncio.run(moves_lab.up())
+    asyncio.run(moves_lab.link().set_rate(RATE))
     made = Hosts(moves_lab)
     for one in (made.alpha, made.beta):
         made.run(one, "mkdir /root/etc; cp -a /etc/libvirt /etc/pki /root/etc")
