@@ -34,31 +34,40 @@ async def measure(
     token = secrets.token_hex(16)
     low, high = there.migration_ports
     streams = _both(there.migration_tls, here.migration_tls)
+    address = there.qemu.text("migration_address")
     listened = await _ask(
         destination,
         "libvirt-listen",
         low=low,
         high=max(low, high),
-        address=there.qemu.text("migration_address"),
+        address=address,
         seconds=_LISTENER_SECONDS,
         token=token,
         tls={**streams, "verify": bool(_verifies(there))} if streams else None,
         cpu=here.host_model,
         virttype=there.virttype,
     )
-    ports = (listened.proof("listening") or {}).get("ports")
-    dialled = await _ask(
-        source,
-        "libvirt-dial",
-        host=there.migration_name,
-        names=sorted({there.migration_name, there.hostname} - {""}),
-        ports=ports if isinstance(ports, list) else [],
-        token=token,
-        daemon=there.daemon_ports,
-        seconds=throughput_seconds,
-        daemon_tls=_both(there.tls, here.tls),
-        tls=streams,
-    )
+    told = (listened.proof("listening") or {}).get("ports")
+    ports = told if isinstance(told, list) else []
+    ended = False
+    try:
+        dialled = await _ask(
+            source,
+            "libvirt-dial",
+            host=there.migration_name,
+            names=sorted({there.migration_name, there.hostname} - {""}),
+            ports=ports,
+            token=token,
+            daemon=there.daemon_ports,
+            seconds=throughput_seconds,
+            daemon_tls=_both(there.tls, here.tls),
+            tls=streams,
+        )
+        ended = bool((dialled.proof("dialled") or {}).get("ended"))
+    finally:
+        if ports and not ended:
+            # The source could not: until it ends by itself, it keeps ports from guests.
+            await _ask(destination, "libvirt-listen", end=ports[0], address=address, token=token)
     return (PathFacts.of(there.migration_name, listened, dialled),)
 
 

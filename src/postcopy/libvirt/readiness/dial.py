@@ -70,6 +70,7 @@ def collect(request: Mapping[str, Any]) -> dict[str, Any]:
                 told["throughput"] = {"error": _said(error)}
         with contextlib.suppress(OSError):
             _call(host, open_ports[0], token, "end").close()
+            told["ended"] = True
     return {"proofs": {"dialled": told}}
 
 

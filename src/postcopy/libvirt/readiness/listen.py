@@ -33,13 +33,17 @@ _PATIENCE_SECONDS = 5.0
 def collect(request: Mapping[str, Any]) -> dict[str, Any]:
     """Open a listener at the lowest and at the highest free port of a range.
 
-    :param request: ``low`` and ``high``, the range; ``address`` to listen at, any if empty;
+    :param request: ``end``, the port of a listener that is to end, and nothing else is done;
+        ``low`` and ``high``, the range; ``address`` to listen at, any if empty;
         ``seconds`` to live; ``token``, what a caller must say first; ``tls``, paths of
         certificates to speak TLS with; ``cpu``, a CPU as XML that this host may have, and
         ``virttype``, as of what it would have it.
     """
-    low, high = int(request["low"]), int(request["high"])
     address = str(request.get("address") or "")
+    if request.get("end"):
+        _end(address, int(request["end"]), str(request["token"]))
+        return {}
+    low, high = int(request["low"]), int(request["high"])
     sockets, error = _open(address, range(low, high + 1), range(high, low - 1, -1))
     ports = sorted({one.getsockname()[1] for one in sockets})
     if sockets:
@@ -57,6 +61,17 @@ def collect(request: Mapping[str, Any]) -> dict[str, Any]:
             stdin=str(request["cpu"]),
         )  # fmt: skip
     return told
+
+
+def _end(address: str, port: int, token: str) -> None:
+    """End a listener of this host that nobody else could reach."""
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(
+            (address or "localhost", port), timeout=_PATIENCE_SECONDS
+        ) as caller,
+    ):
+        caller.sendall(f"{token} end\n".encode())
 
 
 def _open(address: str, *orders: Iterable[int]) -> tuple[list[socket.socket], str]:

@@ -1,5 +1,6 @@
 """The way between two hosts: what came of going it, and going it here."""
 
+import asyncio
 import datetime
 import secrets
 import socket
@@ -231,6 +232,23 @@ async def test_who_does_not_know_the_token_is_a_stranger() -> None:
     found = await go(42200, 42299, token="somebody else's")
     assert found.reachable_ports == ()
     assert {reach.error for reach in found.ports.values()} == {"something else answers there"}
+
+
+async def test_a_listener_that_nobody_reached_gives_its_ports_back() -> None:
+    """A guest that arrives just after a check needs them."""
+    token, here = secrets.token_hex(8), LocalHost()
+    listen = {"low": 42600, "high": 42699, "seconds": 20, "token": token, "address": "127.0.0.1"}
+    listened = (await probe(here, {"libvirt-listen": listen}))["sections"]["libvirt-listen"]
+    port = listened["proofs"]["listening"]["ports"][0]
+    end = {"end": port, "address": "127.0.0.1", "token": token}
+    await probe(here, {"libvirt-listen": end})
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                socket.create_server(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                await asyncio.sleep(0.02)
 
 
 async def test_a_range_without_a_free_port_is_said_to_have_none() -> None:
