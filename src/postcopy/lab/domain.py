@@ -167,7 +167,9 @@ class LabDomain:
 
     async def _record(self, host: Host) -> BootFiles:
         """Have a recorder wait for the guest on a host, whenever it comes there."""
-        (host.runtime_dir / "domains").mkdir(exist_ok=True)
+        directory = host.runtime_dir / "domains"
+        directory.mkdir(exist_ok=True)
+        directory.chmod(0o777)  # QEMU makes the second monitor, and may not be root
         files = await provide_boot_files(self.lab, host)
         base = f"{_INSIDE}/{self.spec.name}"
         command = f"/usr/bin/python3 -I {files.recorder} {base}.console {base}.log stay"
