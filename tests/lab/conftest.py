@@ -1,7 +1,8 @@
 """One lab for all migration tests, and a busy guest for each."""
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -20,6 +21,7 @@ BUSY = Workload(cold_mib=64, hot_mib=64)
 CALM = Workload(cold_mib=64, hot_mib=64, rate=500)
 RATE = 125_000_000
 SLOW = 25_000_000
+_SOON_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,18 @@ class Bench:
 
     def assert_whole(self, host: str) -> None:
         """Check that the guest runs on that host alone, with every page of its memory right."""
-        assert self.states() == {host: "running"}
+        soon(self.states, {host: "running"})
         verdict = data("lab", "guest", GUEST, "--lab", LAB, "--verify")
         assert verdict["pages_wrong"] == 0
         assert verdict["pages_checked"] == (BUSY.cold_mib + BUSY.hot_mib) * 256
+
+
+def soon(look: Callable[[], object], expected: object) -> None:
+    """Wait until a look shows what is expected: what a migration leaves behind ends by itself."""
+    deadline = time.monotonic() + _SOON_SECONDS
+    while (seen := look()) != expected and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert seen == expected
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from postcopy.lab.lab import Lab
 from postcopy.migration import Phase
 
 from .commands import data, postcopy, spawn
-from .conftest import LAB, RATE, SLOW
+from .conftest import LAB, RATE, SLOW, soon
 
 pytestmark = pytest.mark.lab
 
@@ -63,8 +63,7 @@ class Pair:
     def assert_whole(self, host: str) -> None:
         """Check that the guest runs exactly once, there, with every page of its memory right."""
         other = "beta" if host == "alpha" else "alpha"
-        assert self.state(host) == "running"
-        assert self.state(other) in ("", "shut off")
+        soon(lambda: (self.state(host), self.state(other) in ("", "shut off")), ("running", True))
         verdict = data("lab", "guest", GUEST, "--lab", LAB, "--verify")
         assert verdict["pages_wrong"] == 0
         assert verdict["pages_checked"] == PAGES

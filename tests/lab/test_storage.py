@@ -12,7 +12,7 @@ from postcopy.lab.lab import Lab
 from postcopy.migration import Phase
 
 from .commands import data, postcopy, spawn
-from .conftest import LAB, RATE
+from .conftest import LAB, RATE, soon
 from .test_libvirt import wait_for
 
 pytestmark = pytest.mark.lab
@@ -50,10 +50,12 @@ class Stored:
 
     def assert_whole(self, host: str, name: str = GUEST) -> None:
         """Check that it runs there alone, memory and disk intact, and is there after a reboot."""
-        states = {
-            one["name"]: one["states"] for one in data("lab", "status", "--lab", LAB)["guests"]
-        }
-        assert states[GUEST] == {host: "running"}
+
+        def states() -> object:
+            guests = data("lab", "status", "--lab", LAB)["guests"]
+            return {one["name"]: one["states"] for one in guests}[GUEST]
+
+        soon(states, {host: "running"})
         verdict = data("lab", "guest", GUEST, "--lab", LAB, "--verify")
         assert (verdict["pages_checked"], verdict["pages_wrong"]) == (PAGES, 0)
         assert (verdict["disk_blocks_checked"], verdict["disk_blocks_wrong"]) == (BLOCKS, 0)
