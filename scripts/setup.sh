@@ -16,7 +16,6 @@ packages_lab='mmdebstrap debian-archive-keyring mount util-linux openssh-client'
 packages_pages='chromium-headless-shell fonts-dejavu-core'
 
 space_first_gb=4 # packages, .venv, uv's cache, and the lab's cached root and kernel
-space_cloud_gb=4 # the root of a cloud's hosts, which the tests make too
 space_releases_gb=1 # and the roots of two more releases
 space_later_gb=1 # what a lab that is up writes
 
@@ -165,7 +164,7 @@ case ${1-} in
 --check) level=check packages=$packages_python space_gb=$space_later_gb ;;
 --test)
     level=test packages="$packages_python $packages_lab $packages_pages"
-    space_gb=$((space_first_gb + space_cloud_gb + space_releases_gb))
+    space_gb=$((space_first_gb + space_releases_gb))
     ;;
 *) die "unknown option $1" "see the top of scripts/setup.sh" ;;
 esac
