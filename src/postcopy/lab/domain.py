@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from postcopy.errors import NotFoundError, RefusedError, UnavailableError
-from postcopy.lab import disk, names, talk
+from postcopy.lab import disk, libvirtd, names, talk
 from postcopy.lab.boot import INSIDE, BootFiles, provide_boot_files
 from postcopy.lab.host import Host
 from postcopy.lab.lab import Lab
@@ -95,17 +95,7 @@ class LabDomain:
 
     async def states(self) -> dict[str, str]:
         """Return what each daemon says of the domain, by host; nothing where it is not known."""
-        told = await asyncio.gather(
-            *(
-                host.run("virsh", "domstate", self.uuid, check=False, timeout=10.0)
-                for host in self.hosts.values()
-            )
-        )
-        return {
-            name: answer.stdout.strip()
-            for name, answer in zip(self.hosts, told, strict=True)
-            if answer.returncode == 0
-        }
+        return await libvirtd.domain_states(self.hosts, self.uuid)
 
     async def where(self) -> str:
         """Return the host on which it runs.

@@ -8,6 +8,7 @@ TLS, for those with a certificate of the lab's authority (`postcopy.lab.credenti
 import asyncio
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from postcopy.errors import UnavailableError
@@ -15,7 +16,7 @@ from postcopy.lab.credentials import keys_directory, ssh_command
 from postcopy.lab.disk import SHARED
 from postcopy.lab.host import Host
 
-__all__ = ["ensure", "host_uuid", "pid", "uris"]
+__all__ = ["domain_states", "ensure", "host_uuid", "pid", "uris"]
 
 _PID_FILE = "/run/libvirtd.pid"
 _SOCKETS = "libvirt"
@@ -80,6 +81,24 @@ def uris(host: Host) -> dict[str, str]:
 def pid(host: Host) -> int | None:
     """Return the daemon's process number inside the host, or None when it does not run."""
     return host.daemon(_PID_FILE, "libvirtd")
+
+
+async def domain_states(hosts: Mapping[str, Host], domain: str) -> dict[str, str]:
+    """Return what each daemon says of a domain, by host; nothing where it is not known.
+
+    :param domain: its name or UUID.
+    """
+    told = await asyncio.gather(
+        *(
+            host.run("virsh", "domstate", domain, check=False, timeout=10.0)
+            for host in hosts.values()
+        )
+    )
+    return {
+        name: answer.stdout.strip()
+        for name, answer in zip(hosts, told, strict=True)
+        if answer.returncode == 0
+    }
 
 
 async def ensure(host: Host) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from postcopy.errors import NotFoundError, RefusedError, UnavailableError
-from postcopy.lab import boot, names, recorder, talk
+from postcopy.lab import boot, libvirtd, names, recorder, talk
 from postcopy.lab.boot import INSIDE
 from postcopy.lab.host import Host
 from postcopy.lab.lab import Lab
@@ -105,17 +105,7 @@ class LabServer:
 
     async def states(self) -> dict[str, str]:
         """Return what each daemon says of the server's domain, by host."""
-        told = await asyncio.gather(
-            *(
-                host.run("virsh", "domstate", self.uuid, check=False, timeout=10.0)
-                for host in self.hosts.values()
-            )
-        )
-        return {
-            name: answer.stdout.strip()
-            for name, answer in zip(self.hosts, told, strict=True)
-            if answer.returncode == 0
-        }
+        return await libvirtd.domain_states(self.hosts, self.uuid)
 
     async def where(self) -> str:
         """Return the host on which it runs, as libvirt says; Nova may think otherwise.
