@@ -1,6 +1,5 @@
 """The command's entry point: finds the subcommand, and turns every error into words and a code."""
 
-import importlib
 import sys
 import traceback
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import click
 
 from postcopy import __version__
+from postcopy.cli.lazy import LazyGroup
 from postcopy.errors import EXIT_INTERRUPTED, PostcopyError, UsageError
 from postcopy.paths import state_dir
 
@@ -31,25 +31,9 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
-    """A group whose commands' modules are imported one by one, when they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module = importlib.import_module(_COMMANDS[cmd_name][0])
-        command: click.Command = getattr(module, cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="postcopy")
 def postcopy() -> None:
     """Post-copy live migration: any guest, however busy, moves in bounded time.
