@@ -70,8 +70,11 @@ class Access:
         """Return what makes the same again."""
         return {"hosts": list(self._hosts), "lab": self._lab}
 
-    async def ways(self) -> "Ways":
-        """Return what recovery needs of them."""
+    async def ways(self, recover_uri: str | None = None) -> "Ways":
+        """Return what recovery needs of them.
+
+        :param recover_uri: the destination on another network, where one is to be taken.
+        """
         from postcopy.hosts import connect
         from postcopy.hosts.ways import ways_between
 
@@ -82,7 +85,7 @@ class Access:
 
         source, destination = (connect(host, named) if host else None for host in self._hosts)
         self._open = [host for host in (source, destination) if host is not None]
-        return await ways_between(source, destination)
+        return await ways_between(source, destination, recover_uri)
 
     async def close(self) -> None:
         """Let go of both hosts."""
@@ -212,7 +215,8 @@ async def resume(record: Mapping[str, Any], guest: str) -> Move:
     if record["kind"] == "libvirt":
         from postcopy.libvirt.driver import LibvirtDriver
 
-        driver = LibvirtDriver.of_record(record, await access.ways())
+        ways = await access.ways(record["options"].get("recover_uri"))
+        driver = LibvirtDriver.of_record(record, ways)
     else:
         from postcopy.qemu.driver import QemuDriver
 
@@ -268,7 +272,7 @@ async def _between_lab_hosts(request: Request, source: str, beyond: str) -> Plai
         peer_uri=libvirtd.uris(destination)["peer"],
     )
     access = Access((source, destination.name), request.lab)
-    driver = _libvirt_driver(request, await access.ways())
+    driver = _libvirt_driver(request, await access.ways(request.recover_uri))
     return PlainMove(driver, source, destination.name, access)
 
 
@@ -311,7 +315,7 @@ async def _between_libvirts(request: Request) -> Move:
     uris = (request.source_uri, request.destination)
     hosts = [given or host_of_uri(uri) for given, uri in zip(request.hosts, uris, strict=True)]
     access = Access(hosts, request.lab)
-    driver = _libvirt_driver(request, await access.ways())
+    driver = _libvirt_driver(request, await access.ways(request.recover_uri))
     return PlainMove(driver, *uris, access)
 
 

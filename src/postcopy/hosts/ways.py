@@ -39,10 +39,18 @@ def way_into(access: HostAccess) -> Way:
     return Way(socket=access.socket, cut=cut)
 
 
-async def ways_between(source: HostAccess | None, destination: HostAccess | None) -> Ways:
-    """Return ways into both hosts, and the one between them where its other end is known."""
+async def ways_between(
+    source: HostAccess | None, destination: HostAccess | None, recover_uri: str | None = None
+) -> Ways:
+    """Return ways into both hosts, and the one between them where its other end is known.
+
+    :param recover_uri: where the destination is on another network, to be recovered over.
+    """
+    detour = urlsplit(recover_uri).hostname if recover_uri else None
     address = await _migration_address(destination) if destination is not None else None
-    wire = HostWire(source, address, _PORTS) if source is not None and address else None
+    wire = None
+    if source is not None and (address or detour):
+        wire = HostWire(source, address, _PORTS, detour)
     return Ways(
         way_into(source) if source is not None else None,
         way_into(destination) if destination is not None else None,

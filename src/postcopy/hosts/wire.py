@@ -77,22 +77,35 @@ class HostWire:
     """A `postcopy.migration.recovery.Wire` through a way into the source's host.
 
     :param source: the host that the memory comes from.
-    :param address: of the other host, as the memory goes there.
+    :param address: of the other host, as the memory goes there; None where that is not known, and
+        then nothing can be said of its connections.
     :param ports: the first and the last of those that the migration may connect to.
+    :param detour: the other host's address on another network, over which it is to be connected
+        again: that way is knocked at, whether or not the first is dead.
     """
 
-    def __init__(self, source: HostAccess, address: str, ports: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        source: HostAccess,
+        address: str | None,
+        ports: tuple[int, int],
+        detour: str | None = None,
+    ) -> None:
         self._source = source
         self._address = address
+        self._detour = detour
         self._ports = ports
         self._answered = False
         self._silent_seconds = 0.0
 
     async def connection(self) -> Connection | None:
         """Ask the source's kernel (``ss``, sock_diag(7))."""
+        if self._address is None:
+            return None
+        towards = f"dst {self._address}" + (f" or dst {self._detour}" if self._detour else "")
         try:
             asked = await self._source.run(
-                *("ss", "-tinHO", "dst", self._address),
+                *("ss", "-tinHO", "(", *towards.split(), ")"),
                 *("and", "dport", ">=", f":{self._ports[0]}"),
                 *("and", "dport", "<=", f":{self._ports[1]}"),
                 seconds=_ASK_SECONDS,
@@ -113,10 +126,13 @@ class HostWire:
         """
         if not self._answered and self._silent_seconds >= _NEVER_SECONDS:
             return None
+        towards = self._detour or self._address
+        if towards is None:
+            return None
         port = self._ports[1] + 1 if self._ports[1] < 65535 else self._ports[0] - 1
         try:
             asked = await self._source.run(
-                *("python3", "-I", "-c", _KNOCK, self._address, str(port), str(seconds)),
+                *("python3", "-I", "-c", _KNOCK, towards, str(port), str(seconds)),
                 seconds=seconds + _ASK_SECONDS,
             )
             carries = bool(json.loads(asked.stdout))

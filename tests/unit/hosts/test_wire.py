@@ -78,3 +78,23 @@ async def test_a_host_that_cannot_be_asked_says_nothing_of_its_path() -> None:
 )
 def test_who_reaches_libvirt_by_ssh_reaches_the_host_so(uri: str, host: str | None) -> None:
     assert host_of_uri(uri) == host
+
+
+async def test_another_network_is_knocked_at_and_both_are_looked_at() -> None:
+    """A first path that stays dead must not keep recovery from taking the second one."""
+    asked: list[tuple[str, ...]] = []
+
+    class Listening(FakeHost):
+        async def run(self, *argv: str, stdin: str | None = None, seconds: float | None = None):  # type: ignore[no-untyped-def]
+            asked.append(argv)
+            done = await super().run(*argv)
+            return type(done)(0, "true\n" if argv[0] == "python3" else DEAD, "")
+
+    wire = HostWire(Listening(), "198.18.0.2", (49152, 49215), "192.0.2.2")
+    assert await wire.wait(1.0) is True
+    assert "192.0.2.2" in asked[-1]
+    assert "198.18.0.2" not in asked[-1]
+    assert (await wire.connection()) is not None
+    assert " ".join(asked[-1]).startswith("ss -tinHO ( dst 198.18.0.2 or dst 192.0.2.2 ) and dport")
+    # Of a way whose other end is not known, no connection must be taken for gone.
+    assert await HostWire(Listening(), None, (49152, 49215), "192.0.2.2").connection() is None
