@@ -55,6 +55,7 @@ class DomainEvent:
     :param event: of a lifecycle event, ``VIR_DOMAIN_EVENT_*``.
     :param detail: of a lifecycle event, what goes with it; of an iteration, its number.
     :param figures: of a completed job, its statistics.
+    :param uuid: the domain's; empty where the connection itself is meant.
     """
 
     kind: str
@@ -62,6 +63,7 @@ class DomainEvent:
     event: int = -1
     detail: int = -1
     figures: dict[str, Any] | None = None
+    uuid: str = ""
 
 
 class Connection:
@@ -181,11 +183,13 @@ class Connection:
             raise translate(error, self.uri) from error
 
     @contextlib.asynccontextmanager
-    async def events(self, uuid: str) -> AsyncIterator["asyncio.Queue[DomainEvent]"]:
-        """Queue what libvirt says of one domain while the block runs.
+    async def events(self, uuid: str | None = None) -> AsyncIterator["asyncio.Queue[DomainEvent]"]:
+        """Queue what libvirt says while the block runs.
 
         Registered for all domains and filtered here: the object of a domain that is undefined and
         comes back is not the same one.
+
+        :param uuid: of the domain; None for the lifecycle of all, and nothing else of them.
         """
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[DomainEvent] = asyncio.Queue()
@@ -195,39 +199,45 @@ class Connection:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(queue.put_nowait, event)
 
-        def about(domain: libvirt.virDomain) -> bool:
-            return bool(domain.UUIDString() == uuid)
+        def about(domain: libvirt.virDomain) -> str:
+            of = str(domain.UUIDString())
+            return of if uuid in (None, of) else ""
 
         def lifecycle(_: Any, domain: libvirt.virDomain, event: int, detail: int, __: Any) -> None:
-            if about(domain):
-                hear(DomainEvent("lifecycle", self._clock.now(), event, detail))
+            if of := about(domain):
+                hear(DomainEvent("lifecycle", self._clock.now(), event, detail, uuid=of))
 
         def iteration(_: Any, domain: libvirt.virDomain, number: int, __: Any) -> None:
-            if about(domain):
-                hear(DomainEvent("iteration", self._clock.now(), detail=number))
+            if of := about(domain):
+                hear(DomainEvent("iteration", self._clock.now(), detail=number, uuid=of))
 
         def completed(_: Any, domain: libvirt.virDomain, figures: Any, __: Any) -> None:
-            if about(domain):
-                hear(DomainEvent("job-completed", self._clock.now(), figures=dict(figures)))
+            if of := about(domain):
+                told = dict(figures)
+                hear(DomainEvent("job-completed", self._clock.now(), figures=told, uuid=of))
 
         def closed(_: Any, reason: int, __: Any) -> None:
             hear(DomainEvent("closed", self._clock.now(), detail=reason))
 
         handle, ids = self._handle, []
-        for kind, callback in (
+        kinds = [
             (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle),
             (libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, iteration),
             (libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, completed),
-        ):
-            register = functools.partial(handle.domainEventRegisterAny, None, kind, callback, None)
-            ids.append(await self.call(register))
-        await self.call(handle.registerCloseCallback, closed, None)
+        ]
         try:
+            for kind, callback in kinds[: 1 if uuid is None else None]:
+                register = functools.partial(handle.domainEventRegisterAny, None, kind, callback)
+                ids.append(await self.call(register, None))
+            await self.call(handle.registerCloseCallback, closed, None)
             yield queue
         finally:
+            # Each by itself, also of a daemon that is gone: what stays registered keeps its
+            # connection in memory for as long as the process lives.
             with contextlib.suppress(libvirt.libvirtError):
                 await self._call(handle.unregisterCloseCallback)
-                for number in ids:
+            for number in ids:
+                with contextlib.suppress(libvirt.libvirtError):
                     await self._call(handle.domainEventDeregisterAny, number)
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ import contextlib
 from postcopy.errors import PostcopyError, UnavailableError
 from postcopy.libvirt.connection import Connection
 from postcopy.libvirt.look import Half, look_at
+from postcopy.libvirt.opening import Opening
 
 __all__ = ["Ends"]
 
@@ -20,6 +21,7 @@ class Ends:
 
     def __init__(self, source_uri: str, destination_uri: str | None) -> None:
         self._uris = (source_uri, destination_uri)
+        self._openings = [Opening(uri) if uri is not None else None for uri in self._uris]
         self._open: list[Connection | None] = [None, None]
 
     @property
@@ -50,12 +52,12 @@ class Ends:
         :raises UnavailableError: of the source, if both fail.
         """
         missing = [
-            (index, uri)
-            for index, uri in enumerate(self._uris)
-            if uri is not None and self._open[index] is None
+            (index, opening)
+            for index, opening in enumerate(self._openings)
+            if opening is not None and self._open[index] is None
         ]
         opened = await asyncio.gather(
-            *(Connection.open(uri) for _, uri in missing), return_exceptions=True
+            *(opening.connection() for _, opening in missing), return_exceptions=True
         )
         for (index, _), result in zip(missing, opened, strict=True):
             if isinstance(result, Connection):
@@ -92,6 +94,9 @@ class Ends:
             if connection is not None:
                 await connection.close()
             self._open[index] = None
+        for opening in self._openings:
+            if opening is not None:
+                await opening.close()
 
     def _there(self, index: int) -> Connection:
         connection = self._open[index]
