@@ -23,6 +23,7 @@ _COMMANDS = {
     "switch": ("postcopy.cli.attach", "Switch a running migration to post-copy now."),
     "cancel": ("postcopy.cli.attach", "Call a migration off, while that is safe."),
     "recover": ("postcopy.cli.recover", "Bring an interrupted post-copy to its end."),
+    "watch": ("postcopy.cli.watch", "Guard hosts: recover every post-copy that is interrupted."),
     "guest": ("postcopy.cli.guest", "Give a domain what its recovery may need."),
     "history": ("postcopy.cli.history", "What was moved, when, and how it went."),
     "report": ("postcopy.cli.history", "Write the page of one run."),

@@ -128,8 +128,7 @@ class LibvirtDriver:
         if self.options.postcopy and self._ways.wire is not None:
             await self._ways.wire.prepare()
         await self._listen()
-        scheme = urlsplit(self._uris[2])
-        if "unix" in scheme.scheme or not scheme.netloc:
+        if self._peer_is_local:
             self._note_direct("the destination's URI is a local one, which the source cannot use")
             await self._begin(facts, peer_to_peer=False)
             await self._prepare_rescue()
@@ -164,6 +163,7 @@ class LibvirtDriver:
                 f"domain {self.guest!r} is neither at {self._uris[0]} nor at {self._uris[1]}",
                 hint="look at both hosts: virsh list --all",
             )
+        self._direct = self._direct or self._peer_is_local  # the source would resume to itself
         await self._listen()
         await self._prepare_rescue()
 
@@ -302,6 +302,12 @@ class LibvirtDriver:
         if call.done() and (error := call.exception()) is not None:
             raise self._told(error)
         self._call = call
+
+    @property
+    def _peer_is_local(self) -> bool:
+        """Whether the destination's URI means something else to the source than it does here."""
+        parts = urlsplit(self._uris[2])
+        return "unix" in parts.scheme or not parts.netloc
 
     def _note_direct(self, why: str) -> None:
         self._direct = True
