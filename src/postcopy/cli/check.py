@@ -10,7 +10,7 @@ import click
 
 from postcopy.cli import findings
 from postcopy.cli.output import formats_option, print_data, print_table
-from postcopy.cli.reach import inventory_option, lab_option, limit_option, reach
+from postcopy.cli.reach import domain_of, inventory_option, lab_option, limit_option, reach
 from postcopy.errors import PostcopyError, UsageError
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ async def _examine(
             hint=f"postcopy check --guest {guest} SOURCE DESTINATION",
         )
     try:
+        guest = await domain_of(lab, guest) if guest is not None else None
         return await examine(
             hosts, checks, proofs=not quick, guest=guest, progress=_progress(len(hosts))
         )

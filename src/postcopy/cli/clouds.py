@@ -1,6 +1,7 @@
 """Moves of servers in OpenStack clouds: which cloud, and what is known of a switch there."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from postcopy.cli.moves import Checked
@@ -105,6 +106,8 @@ async def driver_of(
             f"{', '.join(names)}: no option of migrations by Nova",
             hint="leave it out: nova.conf of the hosts says how Nova migrates",
         )
+    if request.os_cloud is None:
+        request, api = _in_lab(request)
     driver = NovaDriver(
         request.guest,
         request.destination or None,
@@ -118,13 +121,36 @@ async def driver_of(
     return driver
 
 
+def _in_lab(request: Request) -> tuple[Request, NovaApi]:
+    """Return what is asked for of a server of a lab, as of any cloud's, and that lab's Nova.
+
+    A lab's hosts and their libvirts are at hand, so both are asked.
+    """
+    from postcopy.lab import libvirtd
+    from postcopy.lab.lab import Lab
+    from postcopy.lab.openstack.clouds import CLOUD, file_of
+
+    lab = Lab(request.lab)
+    request = replace(
+        request,
+        os_cloud=CLOUD,
+        libvirt_uri=request.libvirt_uri or libvirtd.template(lab.runtime_dir),
+        check_host=request.check_host or "{host}",
+    )
+    return request, NovaApi(CLOUD, str(file_of(lab.runtime_dir)))
+
+
 async def _permission(request: Request, driver: NovaDriver, journal: Journal | None) -> Permission:
     """Find out what a switch will do: from nova.conf, by the user's word, from earlier runs."""
     source = await driver.locate()
     if request.check_host is not None:
+        from postcopy.cli.reach import lab_host
         from postcopy.doctor.permission import permission_of
+        from postcopy.hosts import connect
 
-        found = await permission_of(request.check_host.replace("{host}", source), source)
+        lab = request.lab or "default"
+        name = request.check_host.replace("{host}", source)
+        found = await permission_of(connect(name, lambda it: lab_host(lab, it)), source)
         if found.effect is not Effect.EITHER or not request.postcopy_permitted:
             return found
     if request.postcopy_permitted:

@@ -21,6 +21,7 @@ from postcopy.lab.lab import Lab
 from postcopy.lab.machine import ACCELERATORS, GuestSpec
 from postcopy.lab.openstack import clouds
 from postcopy.lab.openstack.server import LabServer
+from postcopy.lab.openstack.settings import parse_options
 from postcopy.lab.status import LabState
 from postcopy.lab.workload import Workload
 from postcopy.units import format_rate, parse_rate
@@ -67,6 +68,13 @@ def progress() -> Iterator[Callable[[str], None]]:
     type=click.Choice(["local", "shared"]),
     help="Where Nova keeps instances: on each host (a new lab's default), or where both see them.",
 )
+@click.option(
+    "--nova",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of nova.conf's [libvirt] on both hosts, such as"
+    " live_migration_timeout_action=abort; those of earlier calls go.",
+)
 @runs_async
 async def up(
     name: str,
@@ -75,14 +83,16 @@ async def up(
     kvm: bool,
     openstack: bool,
     instances: str | None,
+    nova: tuple[str, ...],
 ) -> None:
     """Bring the lab up; the first time this builds each Debian it needs, in about a minute.
 
     With --openstack it is a small cloud: Keystone, Placement, Glance, Neutron's API and Nova, all
     Debian's. That takes some minutes the first time and half a minute later.
     """
-    if instances and not openstack:
-        raise UsageError("--instances says where Nova keeps them", hint="add --openstack")
+    if (instances or nova) and not openstack:
+        option = "--instances says where Nova keeps them" if instances else "--nova is about Nova"
+        raise UsageError(option, hint="add --openstack")
     bytes_per_second = parse_rate(rate) if rate else None
     with progress() as show:
         await Lab(name).up(
@@ -91,6 +101,7 @@ async def up(
             kvm=kvm,
             openstack=openstack,
             shared=None if instances is None else instances == "shared",
+            nova=parse_options(nova) if nova else None,
             progress=show,
         )
 
@@ -136,6 +147,7 @@ async def status(name: str, format_: str) -> None:
             services = f"not running: {', '.join(down)}" if down else "all services run"
             rows += [
                 ("cloud", f"{cloud['auth_url']}, {cloud['instances']} instances, {services}"),
+                *(("", f"{option} = {value}") for option, value in cloud["nova"].items()),
                 ("", f"export OS_CLIENT_CONFIG_FILE={cloud['clouds_file']}"),
                 ("", f"export OS_CLOUD={cloud['name']}"),
             ]

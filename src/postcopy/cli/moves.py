@@ -99,7 +99,7 @@ async def prepare(request: Request, journal: Journal | None = None) -> Move:
     :param journal: earlier runs, from which some things are known.
     :raises UsageError: when an option means nothing to what moves the guest.
     """
-    if request.os_cloud is not None:
+    if request.os_cloud is not None or _is_lab_server(request):
         from postcopy.cli import clouds
 
         return await clouds.prepare(request, journal)
@@ -113,7 +113,7 @@ async def prepare(request: Request, journal: Journal | None = None) -> Move:
 
 async def check(request: Request) -> Checked:
     """Make the checks that can be made without moving anything."""
-    if request.os_cloud is not None:
+    if request.os_cloud is not None or _is_lab_server(request):
         from postcopy.cli import clouds
 
         return await clouds.check(request)
@@ -159,6 +159,16 @@ def _names_qemus(request: Request) -> bool:
     return any(value is not None for value in (*request.monitors, *request.rescues, request.uri))
 
 
+def _is_lab_server(request: Request) -> bool:
+    """Return whether it is a server of a lab's cloud that is to move, by its name alone."""
+    if request.source_uri is not None or _names_qemus(request):
+        return False
+    from postcopy.lab.lab import Lab
+    from postcopy.lab.openstack.server import LabServer
+
+    return request.guest in LabServer.names(Lab(request.lab))
+
+
 def in_cloud(request: Request, *, lab_given: bool) -> Request:
     """Return the request with the cloud of ``OS_CLOUD``, where nothing else says what is meant.
 
@@ -167,7 +177,7 @@ def in_cloud(request: Request, *, lab_given: bool) -> Request:
     said = request.source_uri is not None or _names_qemus(request) or lab_given
     if request.os_cloud is None and not said and (cloud := os.environ.get("OS_CLOUD")):
         request = replace(request, os_cloud=cloud)
-    if request.os_cloud is None and not request.destination:
+    if not (request.destination or request.os_cloud or _is_lab_server(request)):
         raise UsageError(
             "where to? DEST is missing",
             hint="only Nova chooses a host by itself: --os-cloud NAME, or OS_CLOUD",

@@ -10,7 +10,7 @@ from postcopy.errors import NotFoundError, UsageError
 if TYPE_CHECKING:
     from postcopy.hosts import HostAccess
 
-__all__ = ["reach", "lab_option", "inventory_option", "limit_option"]
+__all__ = ["reach", "domain_of", "lab_host", "lab_option", "inventory_option", "limit_option"]
 
 lab_option = click.option(
     "--lab", "lab", default="default", show_default=True, help="Whose alpha and beta."
@@ -48,10 +48,15 @@ async def reach(
     for name in known:
         if known.count(name) > 1:
             raise UsageError(f"host {name} is named twice", hint="name each host once")
-    return [connect(spec, lambda name: _lab_host(lab, name)) for spec in specs]
+    return [connect(spec, lambda name: lab_host(lab, name)) for spec in specs]
 
 
-def _lab_host(lab: str, name: str) -> "HostAccess":
+def lab_host(lab: str, name: str) -> "HostAccess":
+    """Return a way into a host of a lab.
+
+    :raises NotFoundError: when the lab has none of that name.
+    :raises UnavailableError: when the lab is not up.
+    """
     from postcopy.lab.lab import Lab
 
     try:
@@ -60,3 +65,15 @@ def _lab_host(lab: str, name: str) -> "HostAccess":
         hint = f"{error.hint}; a host behind SSH is ssh://{name}"
         raise NotFoundError(error.message, hint=hint) from error
     return host.access()
+
+
+async def domain_of(lab: str, guest: str) -> str:
+    """Return what libvirt calls a guest: of a server of a lab's cloud, the domain that it is."""
+    from postcopy.lab.lab import Lab
+    from postcopy.lab.openstack.server import LabServer
+
+    one = Lab(lab)
+    if guest not in LabServer.names(one):
+        return guest
+    server = LabServer.load(one, guest)
+    return await server.domain_name(await server.where())

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +78,7 @@ class Lab:
         kvm: bool = False,
         openstack: bool = False,
         shared: bool | None = None,
+        nova: Mapping[str, str] | None = None,
         progress: Callable[[str], None] = lambda stage: None,
     ) -> None:
         """Bring the lab up. One that is up already stays, and gets the rate if one is given.
@@ -89,6 +90,7 @@ class Lab:
         :param openstack: whether there is a third host, and a cloud (`postcopy.lab.openstack`).
         :param shared: whether Nova keeps instances in a directory that both hosts see; None is
             no in a new lab, and as it is in one that is up.
+        :param nova: options of nova.conf's ``[libvirt]`` in place of the lab's own; None as above.
         :param progress: told what is being done, in words.
         :raises PermissionDeniedError: when not root, or without the capabilities.
         :raises RefusedError: when it is up with another release, or without a cloud.
@@ -113,7 +115,7 @@ class Lab:
                     )
                 progress(f"lab {self.name} is up already")
                 await self._ensure_daemons(record, progress)
-                await self._ensure_cloud(record, shared, progress)
+                await self._ensure_cloud(record, shared, nova, progress)
                 if rate is not None:
                     await DataLink(self.name).set_rate(rate)
                 return
@@ -122,7 +124,7 @@ class Lab:
                 await teardown.take_away(self.name)
             try:
                 record = await self._create(wanted, rate or DEFAULT_RATE, kvm, progress)
-                await self._ensure_cloud(record, shared, progress)
+                await self._ensure_cloud(record, shared, nova, progress)
                 progress(f"lab {self.name} is up")
             except BaseException:
                 progress("taking away what was made so far")
@@ -279,12 +281,21 @@ class Lab:
         return record
 
     async def _ensure_cloud(
-        self, record: LabRecord, shared: bool | None, progress: Callable[[str], None]
+        self,
+        record: LabRecord,
+        shared: bool | None,
+        nova: Mapping[str, str] | None,
+        progress: Callable[[str], None],
     ) -> None:
         if names.CONTROLLER in record.hosts:
-            made_of = self.roots()[names.CONTROLLER]
-            hosts = self._hosts(record)
-            await cloud.ensure(hosts, self.runtime_dir, made_of, shared=shared, progress=progress)
+            await cloud.ensure(
+                self._hosts(record),
+                self.runtime_dir,
+                self.roots()[names.CONTROLLER],
+                shared=shared,
+                nova=nova,
+                progress=progress,
+            )
 
     async def _ensure_daemons(self, record: LabRecord, progress: Callable[[str], None]) -> None:
         hosts = [self._host(name, record) for name in names.HOSTS]

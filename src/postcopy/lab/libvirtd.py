@@ -16,7 +16,7 @@ from postcopy.lab.credentials import keys_directory, ssh_command
 from postcopy.lab.disk import SHARED
 from postcopy.lab.host import Host
 
-__all__ = ["domain_states", "ensure", "host_uuid", "pid", "uris"]
+__all__ = ["domain_states", "ensure", "host_uuid", "pid", "template", "uris"]
 
 _PID_FILE = "/run/libvirtd.pid"
 _SOCKETS = "libvirt"
@@ -65,9 +65,8 @@ def uris(host: Host) -> dict[str, str]:
     ``peer_ssh`` for the other host, whose keys are where libvirt looks without being told.
     """
     address = host.control_address
-    socket = host.runtime_dir / _SOCKETS / "libvirt-sock"
     return {
-        "unix": f"qemu+unix:///system?socket={socket}",
+        "unix": template(host.runtime_dir.parent).replace("{host}", host.name),
         "tcp": f"qemu+tcp://{address}/system",
         "tls": f"qemu+tls://{address}/system?pkipath={keys_directory(host)}",
         # libvirt's ssh transport has no option for a file of known hosts: the command knows it.
@@ -76,6 +75,14 @@ def uris(host: Host) -> dict[str, str]:
         "peer_tls": f"qemu+tls://{address}/system",
         "peer_ssh": f"qemu+ssh://root@{address}/system",
     }
+
+
+def template(directory: Path) -> str:
+    """Return the ``unix`` URI of any host of a lab, with ``{host}`` for its name.
+
+    :param directory: the lab's runtime directory.
+    """
+    return f"qemu+unix:///system?socket={directory}/{{host}}/{_SOCKETS}/libvirt-sock"
 
 
 def pid(host: Host) -> int | None:

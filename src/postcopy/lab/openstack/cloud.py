@@ -24,6 +24,7 @@ from postcopy.lab.openstack import (
 from postcopy.lab.openstack.config import Site
 from postcopy.lab.openstack.passwords import Passwords, write_private
 from postcopy.lab.openstack.service import Service
+from postcopy.lab.openstack.settings import Settings
 from postcopy.lab.root import Root
 
 __all__ = ["CloudStatus", "ensure", "status"]
@@ -32,7 +33,6 @@ _MADE = "var/lib/postcopy/databases-made"
 """In the controller: its databases are whole."""
 
 _NODE_IDENTITY = "var/lib/nova/compute_id"
-_SHARED = "instances-are-shared"
 _UP_SECONDS = 60.0
 
 
@@ -44,6 +44,7 @@ class CloudStatus:
     :ivar clouds_file: for ``OS_CLIENT_CONFIG_FILE``.
     :ivar auth_url: of Keystone.
     :ivar instances: ``local`` or ``shared``.
+    :ivar nova: options of nova.conf's ``[libvirt]`` that somebody has set.
     :ivar services: whether each runs, by host and name.
     """
 
@@ -51,6 +52,7 @@ class CloudStatus:
     clouds_file: str
     auth_url: str
     instances: str
+    nova: Mapping[str, str]
     services: dict[str, bool]
 
     @property
@@ -65,6 +67,7 @@ async def ensure(
     root: Root,
     *,
     shared: bool | None,
+    nova: Mapping[str, str] | None,
     progress: Callable[[str], None],
 ) -> None:
     """Start every service that does not run, and return when Nova would take a guest.
@@ -72,15 +75,21 @@ async def ensure(
     :param hosts: all hosts of the lab, with their libvirtd running.
     :param directory: the lab's runtime directory.
     :param shared: where instances are; None leaves it as it is.
+    :param nova: options of nova.conf's ``[libvirt]``, in place of the lab's; None leaves them.
+    :raises RefusedError: when servers that are there forbid the change.
     :raises UnavailableError: when a service does not come up, with what it said last.
     """
     controller = hosts[names.CONTROLLER]
-    if shared is None:
-        shared = _instances_are_shared(directory)
-    elif shared != _instances_are_shared(directory):
-        await _move_instances(hosts, directory, shared)
+    before = Settings.of(directory)
+    wanted = before.changed(shared, nova)
+    if wanted != before:
+        await _make_way(hosts, directory, moves_disks=wanted.shared != before.shared)
+        wanted.save(directory)
     site = Site(
-        controller.control_address, Passwords.of(directory / "passwords.json"), shared=shared
+        controller.control_address,
+        Passwords.of(directory / "passwords.json"),
+        shared=wanted.shared,
+        nova=wanted.nova,
     )
     for host in hosts.values():
         _configure(host, site)
@@ -115,6 +124,7 @@ def status(hosts: Mapping[str, Host], directory: Path) -> CloudStatus:
     """Return which services run. Nothing is asked of them."""
     controller = hosts[names.CONTROLLER]
     site = Site(controller.control_address, Passwords.of(directory / "passwords.json"))
+    settings = Settings.of(directory)
     everything = [
         *(services.database(), services.messages(), *services.apis(site).values()),
         *(services.conductor(), services.scheduler(), *services.computes().values()),
@@ -123,7 +133,8 @@ def status(hosts: Mapping[str, Host], directory: Path) -> CloudStatus:
         clouds.CLOUD,
         str(clouds.file_of(directory)),
         site.url("keystone"),
-        "shared" if _instances_are_shared(directory) else "local",
+        "shared" if settings.shared else "local",
+        settings.nova,
         {f"{one.host}/{one.name}": _runs(hosts[one.host], one) for one in everything},
     )
 
@@ -197,29 +208,25 @@ async def _wait_until_up(cloud: Any) -> None:
         await asyncio.sleep(0.2)
 
 
-def _instances_are_shared(directory: Path) -> bool:
-    return (directory / _SHARED).exists()
+async def _make_way(hosts: Mapping[str, Host], directory: Path, *, moves_disks: bool) -> None:
+    """End every nova-compute, which reads its configuration when it starts.
 
-
-async def _move_instances(hosts: Mapping[str, Host], directory: Path, shared: bool) -> None:
-    """Have instances somewhere else from the next start of nova-compute on.
-
-    :raises RefusedError: when there are instances: their disks would be left behind.
+    :param moves_disks: whether instances will be somewhere else from then on.
+    :raises RefusedError: when a server's disk would be left behind, or a server is on its way.
     """
     computes = services.computes()
     if any(_runs(hosts[name], one) for name, one in computes.items()):
         cloud = clouds.connect(clouds.file_of(directory))
-
-        def look() -> list[str]:
-            return [one.name for one in cloud.compute.servers(all_projects=True)]
-
-        if there := await asyncio.to_thread(look):
+        there = await asyncio.to_thread(lambda: list(cloud.compute.servers(all_projects=True)))
+        if there and moves_disks:
             raise RefusedError(
-                f"there are instances, whose disks would be left behind: {', '.join(there)}",
+                "there are instances, whose disks would be left behind:"
+                f" {', '.join(one.name for one in there)}",
                 hint="delete them first",
             )
+        if moving := [one.name for one in there if one.task_state]:
+            raise RefusedError(
+                f"nova-compute is at work with {', '.join(moving)}, and would be started again",
+                hint="wait until that is done",
+            )
     await asyncio.gather(*(service.stop(hosts[name], one) for name, one in computes.items()))
-    if shared:
-        (directory / _SHARED).touch()
-    else:
-        (directory / _SHARED).unlink()

@@ -5,7 +5,7 @@ defaults is there, and a comment says why where that is not plain.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from postcopy.lab import names
 from postcopy.lab.openstack.passwords import Passwords
@@ -64,11 +64,13 @@ class Site:
     :ivar controller: the controller's address on the control link.
     :ivar passwords: the cloud's own.
     :ivar shared: whether instances are in a directory that both compute hosts see.
+    :ivar nova: options of nova.conf's ``[libvirt]`` on the compute hosts, in place of the lab's.
     """
 
     controller: str
     passwords: Passwords
     shared: bool = False
+    nova: Mapping[str, str] = field(default_factory=dict)
 
     def url(self, service: str) -> str:
         """Return the public address of a service."""
@@ -250,8 +252,6 @@ def _nova_compute(site: Site, host: str, control: str, data: str) -> Sections:
             # The audit asks libvirt for every device, and freezes nova-compute while QEMU is busy
             # with a migration.
             "update_resources_interval": -1,
-            "vif_plugging_is_fatal": False,
-            "vif_plugging_timeout": 0,
         },
         "vnc": {"enabled": False},
         "spice": {"enabled": False},
@@ -264,12 +264,11 @@ def _nova_compute(site: Site, host: str, control: str, data: str) -> Sections:
             "live_migration_scheme": "tcp",
             "live_migration_inbound_addr": data,
             "live_migration_permit_post_copy": True,
-            # Nova must not act before anybody asks it to.
-            "live_migration_completion_timeout": 0,
+            # Seconds a GiB: a small guest has 30, and with a disk to copy 60, before Nova acts.
+            "live_migration_completion_timeout": 15,
             "live_migration_timeout_action": "force_complete",
+            **site.nova,
         },
-        # A kernel is no disk image, and the inspection refuses it.
-        "workarounds": {"disable_deep_image_inspection": True},
         "oslo_concurrency": {"lock_path": "/var/lib/nova/locks"},
         **_nova_peers(site),
     }

@@ -19,6 +19,8 @@ _UNITS = {
     "tib": 1 << 40,
 }  # fmt: skip
 
+_NOVA = "http://openstack.org/xmlns/libvirt/nova/"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
@@ -140,6 +142,11 @@ class GuestFacts:
                 if line.strip()
             ),
         )
+
+    @property
+    def by_nova(self) -> bool:
+        """Whether Nova has made it, as the note says that it leaves in a definition."""
+        return _NOVA in self.xml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,13 @@ def test_migrations_go_over_the_data_link_and_calls_over_the_control_link(host: 
     assert urlsplit(nova["DEFAULT"]["transport_url"]).hostname == SITE.controller
 
 
+def test_options_of_nova_that_were_asked_for_outdo_the_labs() -> None:
+    asked = Site(SITE.controller, SITE.passwords, nova={"live_migration_timeout_action": "abort"})
+    nova = parsed(asked, "alpha", "/etc/nova/nova.conf")["libvirt"]
+    assert nova["live_migration_timeout_action"] == "abort"
+    assert nova["live_migration_permit_post_copy"] == "true"
+
+
 def test_instances_are_where_they_are_wanted() -> None:
     shared = Site(SITE.controller, SITE.passwords, shared=True)
     paths = [

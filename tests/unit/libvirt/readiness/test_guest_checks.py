@@ -110,6 +110,8 @@ def on(host_version: str) -> Section:
 
 FILE = disk("file", "file='/img/a.raw'")
 LOCAL = {"definition": xml(devices=FILE), **storage("/img/a.raw", "ext2/ext3")}
+NOVA = "<metadata><n:instance xmlns:n='http://openstack.org/xmlns/libvirt/nova/1.1'/></metadata>"
+BY_NOVA = {**LOCAL, "definition": xml(NOVA, FILE)}
 SHARED = {"definition": xml(devices=FILE), **storage("/img/a.raw", "nfs")}
 CDROM = xml(devices=disk("file", "file='/img/a.iso'", more="<readonly/>"))
 PASSTHROUGH = "<cpu mode='host-passthrough'/>"
@@ -156,6 +158,7 @@ CASES: list[tuple[str, GuestSubject, str, str]] = [
     ("disks", of(devices=disk("network", "protocol='rbd' name='a'")), "pass", "on the network"),
     ("disks", going(source(**SHARED)), "pass", "share"),
     ("disks", going(source(**LOCAL)), "fail", "not at the destination: /img/a.raw"),
+    ("disks", going(source(**BY_NOVA)), "pass", "Nova copies along what is not there: /img/a.raw"),
     ("disks", going(source(**LOCAL), paths=("/img/a.raw",)), "warn", "not known to be shared"),
     ("disks", going(source(CDROM), paths=("/img/a.iso",)), "pass", "read-only"),
     ("disk-cache", going(), "pass", "none"),
