@@ -35,18 +35,28 @@ _PACKAGES = (
 # libvirt's storage driver was a part of libvirt-daemon until Debian 12.
 _SPLIT = (*_PACKAGES, "libvirt-daemon-driver-storage")
 
+# Debian 12's own QEMU, 7.2, corrupts the memory of emulated guests when it migrates them.
+_BACKPORTS = ("qemu", "seabios")
+
 RELEASES = {
     "bookworm": Release(
         "bookworm",
         "bookworm",
         _PACKAGES,
         keys="bookworm",
-        # Its own QEMU, 7.2, corrupts the memory of emulated guests when it migrates them.
-        backports=("qemu", "seabios"),
+        backports=_BACKPORTS,
         # Made there by a package that would bring systemd along.
         accounts=("libvirt-qemu",),
     ),
     "trixie": Release("trixie", "trixie", _SPLIT, keys="trixie"),
+    cloud.OLDER_RELEASE: Release(
+        cloud.OLDER_RELEASE,
+        "bookworm",
+        (*_PACKAGES, *cloud.PACKAGES),
+        keys="bookworm",
+        backports=_BACKPORTS,
+        needed_bytes=cloud.NEEDED_BYTES,
+    ),
     cloud.RELEASE: Release(
         cloud.RELEASE,
         "trixie",
@@ -107,16 +117,17 @@ def parse_for_cloud(text: str | None) -> dict[str, str]:
     """Return the release of each host of a lab with a cloud, its controller among them.
 
     :param text: as for `parse`.
-    :raises UsageError: when it makes no sense, or is not the one that has OpenStack.
+    :raises UsageError: when it makes no sense, or is not one that has OpenStack.
     :raises NotFoundError: when hosts cannot be made of that release.
     """
     wanted = parse(cloud.RELEASE if text is None else text)
-    if set(wanted.values()) != {cloud.RELEASE}:
+    different = set(wanted.values())
+    if len(different) > 1 or not different.issubset(cloud.RELEASES):
         raise UsageError(
-            f"hosts of a cloud cannot be made of {text}: it has no OpenStack",
-            hint=f"leave --release out: they are made of {cloud.RELEASE}",
+            f"hosts of a cloud cannot be made of {text}: they want one release with OpenStack",
+            hint=f"leave --release out, or name one of {', '.join(cloud.RELEASES)}",
         )
-    return {**wanted, names.CONTROLLER: cloud.RELEASE}
+    return {**wanted, names.CONTROLLER: different.pop()}
 
 
 def spell(releases: Mapping[str, str]) -> str:

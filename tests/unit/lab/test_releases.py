@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from postcopy.errors import NotFoundError, UsageError
 from postcopy.lab import releases
 from postcopy.lab.names import ALL_HOSTS, HOSTS
+from postcopy.lab.openstack import packages as cloud
 
 
 @pytest.mark.parametrize(
@@ -48,10 +49,16 @@ def test_what_is_not_said_is_the_default() -> None:
     assert releases.parse_for_cloud(None) == dict.fromkeys(ALL_HOSTS, "trixie-openstack")
 
 
-@pytest.mark.parametrize("text", ["trixie", "alpha=trixie-openstack", "sid"])
+@pytest.mark.parametrize("name", cloud.RELEASES)
+def test_all_hosts_of_a_cloud_are_made_of_one_release(name: str) -> None:
+    assert releases.parse_for_cloud(name) == dict.fromkeys(ALL_HOSTS, name)
+
+
+@pytest.mark.parametrize(
+    "text", ["trixie", "alpha=trixie-openstack", "alpha=bookworm-openstack", "sid"]
+)
 def test_hosts_of_a_cloud_have_openstack(text: str) -> None:
-    assert releases.parse_for_cloud("trixie-openstack") == releases.parse_for_cloud(None)
-    with pytest.raises(UsageError, match=f"{text}: it has no OpenStack") as caught:
+    with pytest.raises(UsageError, match=f"{text}: they want one release with") as caught:
         releases.parse_for_cloud(text)
     assert "leave --release out" in caught.value.hint
 

@@ -18,7 +18,8 @@ def register(cloud: Any, site: Site) -> None:
     identity = cloud.identity
     domain = identity.find_domain("Default", ignore_missing=False)
     project = identity.create_project(name="service", domain_id=domain.id)
-    roles = [identity.find_role(name, ignore_missing=False) for name in _ROLES]
+    # Keystone makes the second by itself from 2023.1 on.
+    roles = [identity.find_role(name) or identity.create_role(name=name) for name in _ROLES]
     for name, (kind, _) in CATALOG.items():
         if name == "keystone":
             continue  # its own bootstrap has entered that

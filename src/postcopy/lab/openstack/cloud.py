@@ -90,6 +90,7 @@ async def ensure(
         Passwords.of(directory / "passwords.json"),
         shared=wanted.shared,
         nova=wanted.nova,
+        release=root.release,
     )
     for host in hosts.values():
         _configure(host, site)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from postcopy.lab import names
+from postcopy.lab.openstack.packages import RELEASE
 from postcopy.lab.openstack.passwords import Passwords
 
 __all__ = [
@@ -65,12 +66,14 @@ class Site:
     :ivar passwords: the cloud's own.
     :ivar shared: whether instances are in a directory that both compute hosts see.
     :ivar nova: options of nova.conf's ``[libvirt]`` on the compute hosts, in place of the lab's.
+    :ivar release: what its hosts are made of.
     """
 
     controller: str
     passwords: Passwords
     shared: bool = False
     nova: Mapping[str, str] = field(default_factory=dict)
+    release: str = RELEASE
 
     def url(self, service: str) -> str:
         """Return the public address of a service."""

@@ -2,7 +2,7 @@
 
 ::
 
-    CACHE/openstack/DIGEST/mysql/    MariaDB's directory, as it was when the daemon had ended
+    CACHE/openstack/RELEASE-DIGEST/mysql/    MariaDB's directory, as it was when that had ended
 
 The digest covers the root's recipe and the modules that made the databases. A directory is filled
 beside its place and renamed into it, so one that is there is whole.
@@ -19,6 +19,7 @@ from postcopy.errors import RetryableError
 from postcopy.lab import lock
 from postcopy.lab.host import Host
 from postcopy.lab.openstack import catalog, databases
+from postcopy.lab.openstack.packages import RELEASES
 from postcopy.lab.root import Root
 
 __all__ = ["keep", "put_back", "sweep"]
@@ -42,15 +43,17 @@ async def put_back(controller: Host, root: Root) -> bool:
 
 
 async def keep(controller: Host, root: Root) -> None:
-    """Keep the controller's databases, and forget those of older recipes. MariaDB must have ended.
+    """Keep the controller's databases, and forget those of older recipes of its release.
 
-    Whoever makes the same at the same time keeps theirs; one is as good as the other.
+    MariaDB must have ended. Whoever makes the same at the same time keeps theirs; one is as good
+    as the other.
     """
     place = _place(root)
     with contextlib.suppress(RetryableError):
         async with _holding():
             for old in [path for path in place.parent.iterdir() if path.is_dir()]:
-                shutil.rmtree(old, ignore_errors=True)
+                if not old.name.startswith(_of_others(root)):
+                    shutil.rmtree(old, ignore_errors=True)
             building = place.parent / f".{place.name}.building"
             building.mkdir(mode=0o700)
             await _copy(controller.root_dir / _DATABASES, building / "mysql")
@@ -65,6 +68,10 @@ async def sweep() -> None:
         async with _holding():
             for path in _all().glob(".*.building"):
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _of_others(root: Root) -> tuple[str, ...]:
+    return tuple(f"{name}-" for name in RELEASES if name != root.release)
 
 
 def _holding() -> contextlib.AbstractAsyncContextManager[None]:
@@ -84,4 +91,4 @@ def _place(root: Root) -> Path:
     modules = (databases, catalog)
     sources = "".join(Path(str(module.__file__)).read_text() for module in modules)
     digest = hashlib.sha256((recipe + sources).encode()).hexdigest()[:16]
-    return _all() / digest
+    return _all() / f"{root.release}-{digest}"

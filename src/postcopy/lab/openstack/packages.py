@@ -1,9 +1,15 @@
 """Which of Debian's packages a host of a cloud has beyond those of every lab host."""
 
-__all__ = ["NEEDED_BYTES", "PACKAGES", "RELEASE"]
+__all__ = ["NEEDED_BYTES", "OLDER_RELEASE", "PACKAGES", "RELEASE", "RELEASES"]
 
 RELEASE = "trixie-openstack"
 """Debian 13 with OpenStack 2025.1: Nova 31, libvirt 11.3, QEMU 10.0. One root for all hosts."""
+
+OLDER_RELEASE = "bookworm-openstack"
+"""Debian 12 with OpenStack Zed: Nova 26, libvirt 9.0, and QEMU 10.0 from its backports."""
+
+RELEASES = (OLDER_RELEASE, RELEASE)
+"""Those that have OpenStack; all hosts of a cloud are made of the same."""
 
 PACKAGES = (
     *("keystone", "placement-api", "glance-api", "neutron-server"),
@@ -13,4 +19,4 @@ PACKAGES = (
 )
 
 NEEDED_BYTES = 4_000_000_000
-"""While the root is built: 2.1 GB in the end, and the packages that it came from."""
+"""While a root is built: 2.1 GB in the end, and the packages that it came from."""

@@ -2,6 +2,7 @@
 
 from postcopy.lab import names
 from postcopy.lab.openstack.config import DATABASE_SOCKET, PORTS, Site
+from postcopy.lab.openstack.packages import OLDER_RELEASE, RELEASE
 from postcopy.lab.openstack.service import Service
 
 __all__ = ["apis", "computes", "conductor", "database", "messages", "scheduler"]
@@ -14,11 +15,20 @@ _WSGI = (
 )
 
 _APPLICATIONS = {
-    "keystone": ("--module", "keystone.wsgi.api:application"),
-    "placement": ("--module", "placement.wsgi.api:application"),
-    "glance": ("--wsgi-file", "/usr/bin/glance-wsgi-api"),
-    "neutron": ("--module", "neutron.wsgi.api:application"),
-    "nova": ("--module", "nova.wsgi.osapi_compute:application"),
+    RELEASE: {
+        "keystone": ("--module", "keystone.wsgi.api:application"),
+        "placement": ("--module", "placement.wsgi.api:application"),
+        "glance": ("--wsgi-file", "/usr/bin/glance-wsgi-api"),
+        "neutron": ("--module", "neutron.wsgi.api:application"),
+        "nova": ("--module", "nova.wsgi.osapi_compute:application"),
+    },
+    OLDER_RELEASE: {
+        "keystone": ("--wsgi-file", "/usr/bin/keystone-wsgi-public"),
+        "placement": ("--wsgi-file", "/usr/bin/placement-api"),
+        "glance": ("--wsgi-file", "/usr/bin/glance-wsgi-api"),
+        "neutron": ("--wsgi-file", "/usr/bin/neutron-api"),
+        "nova": ("--wsgi-file", "/usr/bin/nova-api-wsgi"),
+    },
 }
 
 _THREADS = ("--processes", "1", "--threads", "4")
@@ -90,7 +100,7 @@ def apis(site: Site) -> dict[str, Service]:
             environment=_ENVIRONMENTS.get(name, {}),
             port=PORTS[name],
         )
-        for name, application in _APPLICATIONS.items()
+        for name, application in _APPLICATIONS[site.release].items()
     }
 
 

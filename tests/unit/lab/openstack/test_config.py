@@ -9,7 +9,7 @@ import pytest
 
 from postcopy.errors import UnavailableError
 from postcopy.lab import names
-from postcopy.lab.openstack import clouds, config, services
+from postcopy.lab.openstack import clouds, config, packages, services
 from postcopy.lab.openstack.config import Site
 from postcopy.lab.openstack.passwords import Passwords
 
@@ -109,6 +109,17 @@ def test_every_service_says_how_one_sees_that_it_is_ready() -> None:
     for one in everything:
         assert [one.port, one.queue, one.socket].count(None) == 2
         assert not any(word in " ".join(one.command) for word in _secrets())
+
+
+def test_each_release_has_every_service() -> None:
+    made = [
+        services.apis(Site(SITE.controller, SITE.passwords, release=name))
+        for name in packages.RELEASES
+    ]
+    older, newer = made
+    assert older.keys() == newer.keys()
+    assert older["nova"].command != newer["nova"].command
+    assert older["nova"].port == newer["nova"].port
 
 
 def _secrets() -> list[str]:
