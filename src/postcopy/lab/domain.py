@@ -199,7 +199,7 @@ def domain_xml(spec: GuestSpec, files: BootFiles, identity: str) -> str:
   <name>{escape(spec.name)}</name>
   <uuid>{identity}</uuid>
   <memory unit='MiB'>{spec.memory_mib}</memory>
-  <vcpu>1</vcpu>
+  <vcpu>{spec.vcpus}</vcpu>
   <os>
     <type arch='x86_64' machine='{files.machine}'>hvm</type>
     <kernel>{files.kernel}</kernel>

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _TC_ACT_SHOT = 2  # include/uapi/linux/pkt_cls.h
 _INGRESS = 0xFFFF0000
+_TC_H_ROOT = 0xFFFFFFFF  # include/uapi/linux/pkt_sched.h
 _TBF_HANDLE = 0x10000
 _QUEUE_SECONDS = 0.05
 
@@ -84,6 +85,17 @@ class DataLink:
             )
 
         await self._at_both_ends("limiting the data link", limit)
+
+    async def unlimit(self) -> None:
+        """Let the link carry what the machine can."""
+
+        def let_go(route: Any) -> None:
+            index = index_of(route, names.DATA)
+            kinds = [one.get("kind") for one in route.get_qdiscs(index=index)]
+            if "tbf" in kinds:
+                route.tc("del", index=index, handle=_TBF_HANDLE, parent=_TC_H_ROOT)
+
+        await self._at_both_ends("letting the data link go", let_go)
 
     async def down(self) -> None:
         """Take the link down at both ends."""

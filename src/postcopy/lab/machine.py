@@ -13,6 +13,7 @@ from postcopy.lab.workload import Workload
 __all__ = ["ACCELERATORS", "GuestSpec", "qemu_arguments"]
 
 ACCELERATORS = ("tcg", "kvm")
+_MOST_VCPUS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +22,14 @@ class GuestSpec:
 
     :param accelerator: ``tcg`` runs on any machine; ``kvm`` needs one that can really boot a guest.
     :param disk: only domains can have one.
+    :param vcpus: how many there are; the workload's writers share them.
     """
 
     name: str
     workload: Workload
     accelerator: str = "tcg"
     disk: Disk | None = None
+    vcpus: int = 1
 
     def __post_init__(self) -> None:
         # The name becomes part of a unix socket's path, which may have 107 bytes in all.
@@ -41,6 +44,8 @@ class GuestSpec:
                 f"there is no accelerator {self.accelerator!r}",
                 hint=f"choose one of: {', '.join(ACCELERATORS)}",
             )
+        if not 1 <= self.vcpus <= _MOST_VCPUS:
+            raise UsageError(f"{self.vcpus} vCPUs make no sense", hint=f"from 1 to {_MOST_VCPUS}")
 
     @property
     def memory_mib(self) -> int:
@@ -82,6 +87,7 @@ def qemu_arguments(
         *("-machine", f"{machine},accel={spec.accelerator}"),
         *("-cpu", "qemu64" if spec.accelerator == "tcg" else "host"),
         *("-m", f"{spec.memory_mib}M"),
+        *("-smp", str(spec.vcpus)),
         *("-display", "none"),
         "-nodefaults",
         "-no-user-config",

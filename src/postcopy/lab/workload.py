@@ -10,6 +10,7 @@ __all__ = ["Workload"]
 _MOST_MIB = 1 << 20
 _HIGHEST_RATE = 10_000_000
 _LONGEST_PERIOD_MS = 60_000
+_MOST_WRITERS = 64
 _BURSTS = re.compile(r"bursts:([0-9]{1,9}):([0-9]{1,9})", re.ASCII)
 
 
@@ -21,8 +22,10 @@ class Workload:
     :ivar hot_mib: MiB whose pages are rewritten.
     :ivar rate: pages of 4 KiB rewritten a second; 0 is as fast as the guest can.
     :ivar pattern: ``random``, ``sequential``, or ``bursts:<duty percent>:<period ms>``, which
-        writes at random for that part of each period and rests for the other.
+        writes at random for that part of each period and rests for the other; or ``reads``, which
+        writes nothing and reads all memory at random, the cold as well.
     :ivar seed: what the content of the pages follows from.
+    :ivar writers: threads that share the work, so that several vCPUs have some.
     :raises UsageError: when one of them makes no sense.
     """
 
@@ -31,6 +34,7 @@ class Workload:
     rate: int = 0
     pattern: str = "random"
     seed: int = 1
+    writers: int = 1
 
     def __post_init__(self) -> None:
         # The same limits as witness.c: a guest that does not accept its command line halts.
@@ -38,7 +42,11 @@ class Workload:
         _check("hot memory", "MiB", self.hot_mib, _MOST_MIB)
         _check("the write rate", "pages a second", self.rate, _HIGHEST_RATE)
         _check("the seed", "", self.seed, 2**64 - 1)
-        if self.pattern in ("random", "sequential"):
+        if not 1 <= self.writers <= _MOST_WRITERS:
+            raise UsageError(
+                f"{self.writers} writers make no sense", hint=f"from 1 to {_MOST_WRITERS}"
+            )
+        if self.pattern in ("random", "sequential", "reads"):
             return
         burst = _BURSTS.fullmatch(self.pattern)
         if (
@@ -48,8 +56,8 @@ class Workload:
         ):
             raise UsageError(
                 f"{self.pattern!r} is not a pattern of writing",
-                hint="use random, sequential or bursts:<duty, 1 to 100 percent>:<period, ms>,"
-                " such as bursts:30:500",
+                hint="use random, sequential, reads or"
+                " bursts:<duty, 1 to 100 percent>:<period, ms>, such as bursts:30:500",
             )
 
     @property

@@ -144,6 +144,7 @@ def test_kernel_is_told_the_workload() -> None:
         "witness.seed=7",
     ]
     assert kernel_command_line(Workload(1, 1), "/dev/vda").split()[-1] == "witness.disk=/dev/vda"
+    assert kernel_command_line(Workload(1, 1, writers=4)).split()[-1] == "witness.writers=4"
 
 
 @pytest.mark.parametrize(
@@ -232,15 +233,47 @@ def test_it_beats_writes_and_finds_nothing_wrong(binary: Path) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("pattern", ["random", "sequential", "bursts:50:100"])
-def test_every_pattern_keeps_the_memory_right(binary: Path, pattern: str) -> None:
-    with running(binary, f"witness.hot=1 witness.rate=20000 witness.pattern={pattern}") as witness:
+@pytest.mark.parametrize("pattern", ["random", "sequential", "reads", "bursts:50:100"])
+@pytest.mark.parametrize("writers", [1, 3])
+def test_every_pattern_keeps_the_memory_right(binary: Path, pattern: str, writers: int) -> None:
+    line = f"witness.hot=1 witness.rate=20000 witness.pattern={pattern} witness.writers={writers}"
+    with running(binary, line) as witness:
         before, after = witness.beats(40)[0], witness.beat()
         verdict = witness.ask("verify", "V")
 
     assert after[2] > before[2]
     assert after[3] == 0
     assert verdict == "V 256 0 -1"
+
+
+@needs_compiler
+def test_reading_changes_nothing_and_finds_what_is_wrong(binary: Path) -> None:
+    with running(binary, "witness.cold=1 witness.hot=1 witness.pattern=reads") as witness:
+        before = witness.beat()
+        page = witness.page(300)
+        as_it_was = witness.read(page)
+        after = witness.beats(10)[-1]
+        assert after[2] > before[2]
+        assert witness.read(page) == as_it_was
+
+        witness.write(witness.page(17) + 8, bytes(8))
+        assert witness.wait_for(lambda line: line.startswith("H ") and line.endswith(" 1"))
+        assert witness.read(witness.page(17) + 8, 8) == first_words(1, 17)[:8]
+
+
+@needs_compiler
+def test_several_writers_share_the_rate_and_all_stand_still_to_be_checked(binary: Path) -> None:
+    with running(binary, "witness.hot=4 witness.rate=4000 witness.writers=4") as witness:
+        beats = witness.beats(60)
+        threads = len(list(Path(f"/proc/{witness.process.pid}/task").iterdir()))
+        verdicts = {witness.ask("verify", "V") for _ in range(20)}
+        moving = witness.beats(10)
+
+    assert threads == 4
+    seconds = (beats[-1][1] - beats[0][1]) / 1000
+    assert (beats[-1][2] - beats[0][2]) / seconds == pytest.approx(4000, rel=0.2)
+    assert verdicts == {"V 1024 0 -1"}
+    assert moving[-1][2] > moving[0][2]
 
 
 @needs_compiler

@@ -55,6 +55,7 @@ def kernel_command_line(workload: Workload, disk: str | None = None) -> str:
             f"witness.rate={workload.rate}",
             f"witness.pattern={workload.pattern}",
             f"witness.seed={workload.seed}",
+            *([f"witness.writers={workload.writers}"] if workload.writers > 1 else []),
             *([f"witness.disk={disk}"] if disk else []),
         )
     )

@@ -10,11 +10,14 @@
  *   witness.cold=MiB witness.hot=MiB witness.seed=NUMBER
  *   witness.rate=PAGES_PER_SECOND         0: flat out
  *   witness.pattern=random | sequential | bursts:DUTY_PERCENT:PERIOD_MS
+ *                 | reads                       checks pages at random, cold ones too; writes none
+ *   witness.writers=NUMBER                threads that share the hot pages; 1 if not said
  *   witness.disk=PATH                     filled and rewritten too; see disk.h
  *
  * Said on the first serial port, one line each:
  *   READY cold=MiB hot=MiB pages=N fill_ms=N             memory is filled, heartbeats follow
- *   H <sequence> <uptime ms> <writes> <wrong>            every 20 ms, totals since the start
+ *   H <sequence> <uptime ms> <writes> <wrong>            every 20 ms, totals since the start; what
+ *                                                        is read counts as a write
  *   V <pages checked> <pages wrong> <first wrong or -1>  the answer to `verify`; with a disk,
  *     <blocks checked> <blocks ever wrong>               these follow on the same line
  *   A <command>                                          any other command has been obeyed
@@ -31,6 +34,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -60,6 +64,7 @@ enum {
     /* Between two looks at the clock in a burst: about half a millisecond under TCG. */
     BURST_BATCH = 64,
     LINE_BYTES = 160,
+    MOST_WRITERS = 64,
 };
 
 static const uint64_t NS_PER_S = 1000000000;
@@ -77,12 +82,12 @@ static const uint64_t LONGEST_PERIOD_MS = 60000;
 
 /* What the guest is to do, as asked for. */
 static struct {
-    uint64_t cold_mib, hot_mib, rate, seed;
-    bool sequential;
+    uint64_t cold_mib, hot_mib, rate, seed, writers;
+    bool sequential, reads;
     volatile bool paused;         /* of the disk's thread too */
     uint64_t burst_ns, period_ns; /* both 0: no bursts */
     char disk[LINE_BYTES];        /* empty: none */
-} ask = {.seed = 1};
+} ask = {.seed = 1, .writers = 1};
 
 /* Cold pages come first; a page's index counts over both. */
 static struct {
@@ -91,8 +96,19 @@ static struct {
     uint32_t *shadow;
 } memory;
 
+/* Who works on which pages. The first is the main thread, which obeys commands as well. */
+static struct writer {
+    uint32_t first, count;  /* its pages */
+    uint64_t place;         /* the one it came to, or the state of its random numbers */
+    uint64_t last, credit;  /* credit: a page costs NS_PER_S */
+    volatile uint64_t writes, wrong;
+} __attribute__((aligned(64))) writers[MOST_WRITERS];
+
+/* While it is held, every writer but the first stands still, and says so in `standing`. */
+static volatile bool held;
+static volatile uint32_t standing;
+
 /* What the heartbeat's signal handler reads or writes. */
-static volatile uint64_t writes, wrong;
 static volatile sig_atomic_t ticked;
 static uint64_t sequence;
 
@@ -174,6 +190,11 @@ static void heartbeat(int signal_number)
     char line[LINE_BYTES] = "H", *end = line + 1;
     end = put_number(end, sequence++);
     end = put_number(end, now_ns() / NS_PER_MS);
+    uint64_t writes = 0, wrong = 0;
+    for (uint64_t at = 0; at < ask.writers; at++) {
+        writes += writers[at].writes;
+        wrong += writers[at].wrong;
+    }
     end = put_number(end, writes);
     end = put_number(end, wrong);
     *end++ = '\n';
@@ -221,7 +242,8 @@ static bool parse_pattern(char *text)
 {
     uint64_t duty, period_ms;
     ask.sequential = strcmp(text, "sequential") == 0;
-    if (ask.sequential || strcmp(text, "random") == 0)
+    ask.reads = strcmp(text, "reads") == 0;
+    if (ask.sequential || ask.reads || strcmp(text, "random") == 0)
         return true;
     if (strncmp(text, "bursts:", 7) != 0)
         return false;
@@ -246,6 +268,8 @@ static bool parse_parameter(const char *name, char *value)
         return parse_number(value, HIGHEST_RATE, &ask.rate);
     if (strcmp(name, "seed") == 0)
         return parse_number(value, UINT64_MAX, &ask.seed);
+    if (strcmp(name, "writers") == 0)
+        return parse_number(value, MOST_WRITERS, &ask.writers) && ask.writers > 0;
     if (strcmp(name, "pattern") == 0)
         return parse_pattern(value);
     if (strcmp(name, "disk") == 0)
@@ -304,23 +328,54 @@ static bool page_is_right(uint32_t index)
     return (different | (page[0] ^ counter) | (page[LAST] ^ stamp(ask.seed, index, counter))) == 0;
 }
 
-static inline void rewrite(uint32_t hot_index)
+static inline void rewrite(struct writer *who, uint32_t index)
 {
-    uint32_t index = memory.cold + hot_index, counter = memory.shadow[hot_index];
+    uint32_t hot_index = index - memory.cold, counter = memory.shadow[hot_index];
     uint64_t *page = page_at(index);
     if (page[0] != counter || page[LAST] != stamp(ask.seed, index, counter)) {
-        wrong++;
+        who->wrong++;
         fill_page(index);
     }
     memory.shadow[hot_index] = ++counter;
     set_stamp(page, index, counter);
-    writes++;
+    who->writes++;
+}
+
+/* One word is enough to need the page; `verify` reads them all. */
+static inline void look_at(struct writer *who, uint32_t index)
+{
+    const volatile uint64_t *word = page_at(index) + 1;
+    if (*word != first_word(ask.seed, index) + STEP) {
+        who->wrong++;
+        fill_page(index);
+    }
+    who->writes++;
+}
+
+/* ---- Several writers -------------------------------------------------------------------------- */
+
+static void hold_writers(void)
+{
+    const struct timespec shortly = {0, 100000};
+    held = true;
+    while (standing < ask.writers - 1)
+        nanosleep(&shortly, NULL);
+}
+
+static void stand_still(void)
+{
+    const struct timespec shortly = {0, 1000000};
+    __atomic_add_fetch(&standing, 1, __ATOMIC_SEQ_CST);
+    while (held)
+        nanosleep(&shortly, NULL);
+    __atomic_sub_fetch(&standing, 1, __ATOMIC_SEQ_CST);
 }
 
 static void verify(void)
 {
     uint32_t pages = memory.cold + memory.hot, bad = 0;
     long first = -1;
+    hold_writers();
     for (uint32_t index = 0; index < pages; index++) {
         if (page_is_right(index))
             continue;
@@ -328,6 +383,7 @@ static void verify(void)
             first = index;
         fill_page(index);
     }
+    held = false;
     if (*ask.disk == '\0') {
         say("V %u %u %ld", pages, bad, first);
         return;
@@ -412,68 +468,126 @@ static void listen_to_commands(void)
 
 /* ---- Work ------------------------------------------------------------------------------------ */
 
-static void idle(uint64_t ns)
+/* Another writer's rest is cut up, so that it hears when it is to stand still. */
+static void idle(struct writer *who, uint64_t ns)
 {
-    struct pollfd heard = {.fd = commands, .events = POLLIN};
+    if (who != writers && ns > SHORTEST_SLEEP_NS * HEARTBEAT_MS)
+        ns = SHORTEST_SLEEP_NS * HEARTBEAT_MS;
     struct timespec wait = {(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)};
+    if (who != writers) {
+        nanosleep(&wait, NULL);
+        return;
+    }
+    struct pollfd heard = {.fd = commands, .events = POLLIN};
     if (ppoll(&heard, 1, &wait, NULL) > 0 && heard.revents & POLLIN)
         ticked = 1;
 }
 
 /* How many pages may be written before the next look at the clock; 0 after a wait for the time. */
-static uint64_t pages_due(void)
+static uint64_t pages_due(struct writer *who)
 {
-    static uint64_t last, credit; /* credit: a page costs NS_PER_S */
-    if (memory.hot == 0 || ask.paused) {
-        last = 0;
-        idle(NS_PER_S);
+    if (who->count == 0 || ask.paused) {
+        who->last = 0;
+        idle(who, NS_PER_S);
         return 0;
     }
     if (ask.rate == 0 && ask.period_ns == 0)
         return UINT64_MAX;
-    uint64_t now = now_ns(), since = last == 0 ? 0 : now - last;
-    last = now;
+    uint64_t now = now_ns(), since = who->last == 0 ? 0 : now - who->last;
+    who->last = now;
     if (ask.period_ns > 0 && now % ask.period_ns >= ask.burst_ns) {
-        last = 0;
-        idle(ask.period_ns - now % ask.period_ns);
+        who->last = 0;
+        idle(who, ask.period_ns - now % ask.period_ns);
         return 0;
     }
     if (ask.rate == 0)
         return BURST_BATCH;
-    credit = credit % NS_PER_S + (since < BACKLOG_NS ? since : BACKLOG_NS) * ask.rate;
-    if (credit < NS_PER_S) {
-        uint64_t until_next = (NS_PER_S - credit) / ask.rate;
-        idle(until_next > SHORTEST_SLEEP_NS ? until_next : SHORTEST_SLEEP_NS);
+    /* The rate is that of all writers together. */
+    const uint64_t cost = NS_PER_S * ask.writers;
+    who->credit = who->credit % cost + (since < BACKLOG_NS ? since : BACKLOG_NS) * ask.rate;
+    if (who->credit < cost) {
+        uint64_t until_next = (cost - who->credit) / ask.rate;
+        idle(who, until_next > SHORTEST_SLEEP_NS ? until_next : SHORTEST_SLEEP_NS);
     }
-    return credit / NS_PER_S;
+    return who->credit / cost;
 }
 
-static inline uint32_t next_page(void)
+static inline uint32_t next_page(struct writer *who)
 {
-    static uint64_t place = 1;
-    if (ask.sequential)
-        return (uint32_t)(place = place + 1 < memory.hot ? place + 1 : 0);
-    place = place * 6364136223846793005 + 1442695040888963407;
-    return (uint32_t)((place >> 32) * memory.hot >> 32);
+    if (ask.sequential) {
+        who->place = who->place + 1 < who->count ? who->place + 1 : 0;
+        return who->first + (uint32_t)who->place;
+    }
+    who->place = who->place * 6364136223846793005 + 1442695040888963407;
+    return who->first + (uint32_t)((who->place >> 32) * who->count >> 32);
+}
+
+static inline void do_one(struct writer *who)
+{
+    if (ask.reads)
+        look_at(who, next_page(who));
+    else
+        rewrite(who, next_page(who));
+}
+
+/* Whether there is something to do besides: commands for the first writer, a halt for others. */
+static inline bool is_called(const struct writer *who)
+{
+    return who == writers ? ticked : held;
+}
+
+static void work_until_called(struct writer *who)
+{
+    uint64_t due = 0;
+    while (!is_called(who)) {
+        if (due == 0 || ask.paused)
+            due = pages_due(who);
+        for (; due > 0 && !is_called(who); due -= due != UINT64_MAX)
+            do_one(who);
+    }
+}
+
+static void *work_beside(void *who)
+{
+    for (;;) {
+        work_until_called(who);
+        stand_still();
+    }
+    return NULL;
+}
+
+static void start_other_writers(void)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
+    for (uint64_t at = 1; at < ask.writers; at++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, work_beside, &writers[at]) != 0)
+            give_up("cannot start its writers");
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void share_pages_out(void)
+{
+    uint64_t first = ask.reads ? 0 : memory.cold, pages = memory.cold + memory.hot - first;
+    for (uint64_t at = 0; at < ask.writers; at++) {
+        uint64_t begin = pages * at / ask.writers, end = pages * (at + 1) / ask.writers;
+        writers[at].first = (uint32_t)(first + begin);
+        writers[at].count = (uint32_t)(end - begin);
+        writers[at].place = at + 1;
+    }
 }
 
 __attribute__((noreturn)) static void work(void)
 {
-    uint64_t due = 0;
     for (;;) {
         if (ticked) {
             ticked = 0;
             listen_to_commands();
         }
-        if (due == 0 || due == UINT64_MAX || ask.paused)
-            due = pages_due();
-        if (due == UINT64_MAX) {
-            while (!ticked)
-                rewrite(next_page());
-        } else {
-            for (; due > 0 && !ticked; due--)
-                rewrite(next_page());
-        }
+        work_until_called(writers);
     }
 }
 
@@ -552,11 +666,13 @@ int main(int count, char **arguments)
         must(disk_open(ask.disk, ask.seed));
     }
     fill_memory();
+    share_pages_out();
     if (*ask.disk != '\0')
         must(disk_start(&ask.paused));
     say("READY cold=%llu hot=%llu pages=%u fill_ms=%llu", (unsigned long long)ask.cold_mib,
         (unsigned long long)ask.hot_mib, memory.cold + memory.hot,
         (unsigned long long)((now_ns() - started) / NS_PER_MS));
     start_heartbeat();
+    start_other_writers();
     work();
 }
