@@ -21,6 +21,7 @@ __all__ = [
     "find",
     "has_environment",
     "in_namespace",
+    "inside",
     "lineage",
     "listener_of",
     "resident_bytes",
@@ -97,6 +98,27 @@ def in_namespace(kind: str, *paths: Path) -> Predicate:
         return (status.st_dev, status.st_ino) in wanted
 
     return matches
+
+
+def inside(first: int, number: int) -> int | None:
+    """Return the id, here, of a process that has another one in a PID namespace.
+
+    :param first: a process of that namespace, by its id here.
+    :param number: the id that the process has in the namespace (proc_pid_status(5), ``NSpid``).
+    :returns: None when there is none.
+    """
+
+    def matches(pid: int) -> bool:
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            return False
+        seen = re.search(r"^NSpid:\s+.*?(\d+)$", status, re.MULTILINE)
+        return seen is not None and int(seen[1]) == number
+
+    found = find(matches)
+    among = in_namespace("pid", Path(f"/proc/{first}/ns/pid"))
+    return next(filter(among, found), None)
 
 
 def find(matches: Predicate) -> list[int]:

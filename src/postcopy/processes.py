@@ -1,7 +1,8 @@
 """Other programs: starting them, reading what they say, ending them.
 
 This is the one module that starts a subprocess. Start with `run`; `stream` is for a long command
-whose messages are progress. What was started by somebody else is the business of `postcopy.pids`.
+whose messages are progress, and `start` for one that goes on beside its caller. What was started by
+somebody else is the business of `postcopy.pids`.
 """
 
 import asyncio
@@ -10,13 +11,25 @@ import os
 import shlex
 import shutil
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
 
 from postcopy.errors import UnavailableError
 
-__all__ = ["CommandError", "Completed", "program", "run", "stream"]
+__all__ = [
+    "CommandError",
+    "Completed",
+    "Running",
+    "program",
+    "run",
+    "start",
+    "stream",
+    "this_command",
+]
 
 _LAST_LINES = 5
 """How much of a failed command's messages goes into the error: the cause is nearly always there."""
@@ -152,6 +165,71 @@ async def stream(
         await _end_group(process)
     if process.returncode:
         raise CommandError(argv, process.returncode, "\n".join(last))
+
+
+class Running:
+    """A command that goes on beside this process; made by `start`."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, log: IO[bytes], on_line: Callable[[str], None]
+    ) -> None:
+        self._process = process
+        self._log = log
+        self._on_line = on_line
+        self._reading = asyncio.create_task(self._read())
+
+    async def wait(self) -> int:
+        """Return its exit status when it has ended and all that it said is read."""
+        await asyncio.shield(self._reading)
+        return await self._process.wait()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.returncode is None
+
+    async def kill(self) -> None:
+        """End it and its children with SIGKILL, at once."""
+        await _end_group(self._process)
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._log:
+            while line := await self._process.stdout.readline():
+                self._log.write(line)
+                self._log.flush()
+                self._on_line(line.decode(errors="replace").rstrip())
+
+
+async def start(
+    *argv: str,
+    log: Path,
+    on_line: Callable[[str], None],
+    env: Mapping[str, str] | None = None,
+) -> Running:
+    """Start a command and return at once.
+
+    :param log: the file that its output and its messages are added to.
+    :param on_line: called with each line of both as it comes.
+    :param env: its whole environment; None is this process's own.
+    :raises UnavailableError: when the program is not installed.
+    """
+    path = program(argv[0])
+    process = await asyncio.create_subprocess_exec(
+        path,
+        *argv[1:],
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=env,
+        start_new_session=True,
+    )
+    return Running(process, log.open("ab"), on_line)
+
+
+def this_command(*arguments: str) -> list[str]:
+    """Return the command line that runs ``postcopy`` with these arguments, as this process is."""
+    return [sys.executable, "-u", "-m", "postcopy", *arguments]
 
 
 async def _start(

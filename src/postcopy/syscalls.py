@@ -28,6 +28,7 @@ __all__ = [
     "MS_SHARED",
     "PR_SET_PDEATHSIG",
     "bpf_constant_program",
+    "hold_thread",
     "mount",
     "pivot_root",
     "set_parent_death_signal",
@@ -59,12 +60,17 @@ MNT_DETACH = 2
 # include/uapi/linux/prctl.h
 PR_SET_PDEATHSIG = 1
 
+# include/uapi/linux/ptrace.h
+PTRACE_SEIZE = 0x4206
+PTRACE_INTERRUPT = 0x4207
+
 # include/uapi/linux/bpf.h
 BPF_PROG_LOAD = 5
 BPF_PROG_TYPE_SCHED_CLS = 3
 _BPF_MOV64_IMM_R0 = 0xB7
 _BPF_EXIT = 0x95
 
+_NR_PTRACE = {"x86_64": 101, "aarch64": 117, "ppc64le": 26, "riscv64": 117, "s390x": 26}
 _NR_BPF = {"x86_64": 321, "aarch64": 280, "ppc64le": 361, "riscv64": 280, "s390x": 351}
 
 
@@ -127,6 +133,24 @@ def pivot_root(new_root: str | os.PathLike[str], put_old: str | os.PathLike[str]
 def set_parent_death_signal(signal_number: int) -> None:
     """Have the kernel send this process a signal when its parent ends (prctl(2))."""
     _check(_libc().prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal_number), 0, 0, 0))
+
+
+def hold_thread(thread: int) -> None:
+    """Stop one thread of another process, and no other, until the calling thread ends (ptrace(2)).
+
+    The kernel lets it go on by itself then, so that a killed caller leaves nobody stopped. For use
+    in a thread of its own.
+    """
+    for request in (PTRACE_SEIZE, PTRACE_INTERRUPT):
+        _check(
+            _libc().syscall(
+                ctypes.c_long(_NR_PTRACE[platform.machine()]),
+                ctypes.c_long(request),
+                ctypes.c_long(thread),
+                ctypes.c_long(0),
+                ctypes.c_long(0),
+            )
+        )
 
 
 def bpf_constant_program(value: int) -> int:

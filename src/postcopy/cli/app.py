@@ -27,6 +27,7 @@ _COMMANDS = {
     "guest": ("postcopy.cli.guest", "Give a domain what its recovery may need."),
     "history": ("postcopy.cli.history", "What was moved, when, and how it went."),
     "report": ("postcopy.cli.history", "Write the page of one run."),
+    "bench": ("postcopy.cli.bench", "Many moves and many faults, measured."),
     "policies": ("postcopy.cli.policies", "The rules for when to switch, and their parameters."),
     "lab": ("postcopy.cli.lab", "Real hosts on one machine: up, down, status, exec, link, guest."),
 }

@@ -135,9 +135,21 @@ class LabDomain:
         socket = host.runtime_dir / "domains" / f"{self.spec.name}.commands"
         return await talk.verify(self.spec.name, socket, self._log(host))
 
+    def qemu(self, host: str) -> int | None:
+        """Return the id, on this machine, of the domain's QEMU on a host."""
+        return self.hosts[host].qemu(f"/run/libvirt/qemu/{self.spec.name}.pid")
+
+    def qemu_log(self, host: str) -> Path:
+        """Return the file in which libvirt keeps what the domain's QEMU said on a host."""
+        return self.hosts[host].root_dir / f"var/log/libvirt/qemu/{self.spec.name}.log"
+
+    def heard(self, host: str) -> list[Record]:
+        """Return what the guest said on one host."""
+        return read_log(self._log(self.hosts[host]))
+
     def console(self) -> list[Record]:
         """Return what the guest said on either host, in the order of arrival."""
-        return merge(*(read_log(self._log(host)) for host in self.hosts.values()))
+        return merge(*(self.heard(name) for name in self.hosts))
 
     def observe(self, started_at: float, ended_at: float) -> Observation:
         """Return what the guest went through between two moments of Unix time."""

@@ -164,9 +164,13 @@ class LabGuest:
         side = self.sides[await self.where()]
         return await talk.command(self.spec.name, side.commands, side.console_log, text)
 
+    def heard(self, host: str) -> list[Record]:
+        """Return what the guest said on one host."""
+        return read_log(self.sides[host].console_log)
+
     def console(self) -> list[Record]:
         """Return what the guest said on either host, in the order of arrival."""
-        return merge(*(read_log(side.console_log) for side in self.sides.values()))
+        return merge(*(self.heard(name) for name in self.sides))
 
     def observe(self, started_at: float, ended_at: float) -> Observation:
         """Return what the guest went through between two moments of Unix time."""

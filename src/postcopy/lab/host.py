@@ -97,6 +97,11 @@ class Host:
             return None
         return number if running == name else None
 
+    def qemu(self, pid_file: str) -> int | None:
+        """Return the id, on this machine, of the QEMU that wrote its number to a file."""
+        number = self.daemon(pid_file, "qemu-system-x86")
+        return None if number is None else pids.inside(self.pid, number)
+
     def _account(self, user: str) -> tuple[int, int, str]:
         for line in (self.root_dir / "etc/passwd").read_text().splitlines():
             name, _, uid, gid, _, home, _ = line.split(":")

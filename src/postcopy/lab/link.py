@@ -7,12 +7,15 @@ down         the cable is out: no carrier, no route, sending fails or waits
 drop         the switch is dead: carrier and routes stay, every packet is lost without a word
 reset        the connections between the hosts break at once at both ends, the link is fine
 ==========  ==================================================================================
+
+The last two can be had at one host alone: what it sends arrives, and nothing comes back; or its own
+end of each connection breaks, and the other one hears of it if the link is fine.
 """
 
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address
@@ -64,13 +67,17 @@ def burst_bytes(rate: int) -> int:
 
 
 class DataLink:
-    """The data link of a lab that is up. All methods change or look at both ends."""
+    """The data link of a lab that is up. What is said of no end is done or seen at both."""
 
     def __init__(self, lab: str) -> None:
         self._lab = lab
 
-    async def set_rate(self, rate: int) -> None:
-        """Limit each direction to `rate` bytes a second, headers included (tc-tbf(8))."""
+    async def set_rate(self, rate: int, queue_seconds: float = _QUEUE_SECONDS) -> None:
+        """Limit each direction to `rate` bytes a second, headers included (tc-tbf(8)).
+
+        :param queue_seconds: how much may wait before it is lost, as the time that it takes to
+            send: a sender that fills the queue meets that much delay.
+        """
         burst = burst_bytes(rate)
 
         def limit(route: Any) -> None:
@@ -81,7 +88,7 @@ class DataLink:
                 handle=_TBF_HANDLE,
                 rate=rate,
                 burst=burst,
-                limit=burst + int(rate * _QUEUE_SECONDS),
+                limit=burst + int(rate * queue_seconds),
             )
 
         await self._at_both_ends("limiting the data link", limit)
@@ -119,8 +126,8 @@ class DataLink:
             "waiting for the data link", lambda route: wait_for_carrier(route, [names.DATA])
         )
 
-    async def drop(self) -> None:
-        """Lose every packet that arrives at either end, without a word to its sender."""
+    async def drop(self, hosts: Collection[str] = names.HOSTS) -> None:
+        """Lose every packet that arrives at these ends, without a word to its sender."""
 
         def discard(route: Any) -> None:
             index = index_of(route, names.DATA)
@@ -145,14 +152,14 @@ class DataLink:
             finally:
                 os.close(program)
 
-        await self._at_both_ends("dropping what the data link carries", discard)
+        await self._at_ends("dropping what the data link carries", discard, hosts)
 
-    async def reset(self) -> int:
-        """Break every TCP connection between the hosts' data addresses, at both ends.
+    async def reset(self, hosts: Collection[str] = names.HOSTS) -> int:
+        """Break every TCP connection between the hosts' data addresses, at these ends.
 
         :returns: how many ends of connections there were.
         """
-        return sum(await self._at_both_ends("resetting connections", _destroy_connections))
+        return sum(await self._at_ends("resetting connections", _destroy_connections, hosts))
 
     async def status(self) -> LinkStatus:
         """Return what has been done to the link, and its rate."""
@@ -181,7 +188,12 @@ class DataLink:
         return LinkStatus(worst, ends[0].rate)
 
     async def _at_both_ends(self, what: str, work: Callable[[Any], T]) -> list[T]:
-        spaces = [names.namespaces(self._lab)[host] for host in names.HOSTS]
+        return await self._at_ends(what, work, names.HOSTS)
+
+    async def _at_ends(
+        self, what: str, work: Callable[[Any], T], hosts: Collection[str]
+    ) -> list[T]:
+        spaces = [names.namespaces(self._lab)[host] for host in hosts]
         results = await asyncio.gather(
             *(in_namespace(space, what, work) for space in spaces), return_exceptions=True
         )

@@ -95,6 +95,8 @@ def qemu_arguments(
         *("-initrd", str(initramfs)),
         *("-append", kernel_command_line(spec.workload)),
         *("-pidfile", str(directory / "qemu.pid")),
+        # What QEMU complains of goes there: a daemon has no other place for it.
+        *("-D", str(directory / "qemu.log"), "-d", "guest_errors"),
         "-daemonize",
     ]
     # The driver's two monitors, and one for the lab's own looks at the guest.

@@ -60,6 +60,16 @@ class Side:
         return self.directory / "console.log"
 
     @property
+    def pid(self) -> int | None:
+        """QEMU's process on this machine; None when there is none."""
+        return self.host.qemu(f"{self._inside}/qemu.pid")
+
+    @property
+    def log(self) -> Path:
+        """What QEMU complained of."""
+        return self.directory / "qemu.log"
+
+    @property
     def commands(self) -> Path:
         """The socket on which the guest takes commands."""
         return self.directory / "commands"

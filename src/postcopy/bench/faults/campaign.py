@@ -1,0 +1,205 @@
+"""Many runs, kept on disk one by one: whoever kills a campaign loses the run that it was in.
+
+A campaign is a directory: ``campaign.json`` has the plans of all its runs, and each run has a
+directory of its own with its plan, its evidence, its journal, and what everybody said.
+"""
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from postcopy.bench.faults.evidence import Evidence
+from postcopy.bench.faults.execute import BOUND_SECONDS, execute
+from postcopy.bench.faults.floor import Floor
+from postcopy.bench.faults.judge import Fate, Ruling, judge
+from postcopy.bench.faults.model import RunPlan
+from postcopy.bench.faults.timings import Timing, read_journal, timings
+from postcopy.errors import NotFoundError, UsageError
+from postcopy.migration.journal import Journal
+from postcopy.paths import state_dir
+
+__all__ = ["Campaign", "Result", "campaigns_dir", "read_plan"]
+
+_PLAN, _EVIDENCE = "plan.json", "evidence.json"
+
+
+def campaigns_dir() -> Path:
+    """Return where campaigns are kept."""
+    return state_dir() / "bench" / "faults"
+
+
+def read_plan(path: Path) -> RunPlan:
+    """Read the plan of a run, from its file or from the directory that it is in.
+
+    :raises NotFoundError: when there is none.
+    :raises UsageError: when it is something else.
+    """
+    if path.is_dir():
+        path /= _PLAN
+    try:
+        return RunPlan.from_dict(json.loads(path.read_text()))
+    except OSError as error:
+        raise NotFoundError(
+            f"there is no plan of a run at {path}: {error.strerror}",
+            hint=f"each run of a campaign keeps one, in {campaigns_dir()}/*/*/{_PLAN}",
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{path} is not the plan of a run: {error}", hint="give the plan.json of a run"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One run, done.
+
+    :ivar timings: of its cuts in post-copy.
+    :ivar false_alarms: how often a connection was taken for dead that was not.
+    """
+
+    plan: RunPlan
+    evidence: Evidence
+    ruling: Ruling
+    timings: Sequence[Timing]
+    false_alarms: int
+    directory: Path
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, without its guest's start."""
+        return self.evidence.ended_at - self.evidence.started_at
+
+
+class Campaign:
+    """A directory of runs.
+
+    :param directory: made by `begin`, or found by `unfinished`.
+    """
+
+    def __init__(self, directory: Path, plans: Sequence[RunPlan]) -> None:
+        self.directory = directory
+        self.plans = tuple(plans)
+
+    @classmethod
+    def begin(cls, plans: Sequence[RunPlan]) -> "Campaign":
+        """Make a new campaign of these runs."""
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        directory = campaigns_dir() / f"{stamp}-seed{plans[0].seed}"
+        directory.mkdir(parents=True)
+        text = json.dumps({"plans": [plan.to_dict() for plan in plans]})
+        (directory / "campaign.json").write_text(text)
+        return cls(directory, plans)
+
+    @classmethod
+    def load(cls, directory: Path) -> "Campaign":
+        """Read what `begin` wrote."""
+        data = json.loads((directory / "campaign.json").read_text())
+        return cls(directory, [RunPlan.from_dict(plan) for plan in data["plans"]])
+
+    @classmethod
+    def unfinished(cls, plans: Sequence[RunPlan] | None = None) -> "Campaign | None":
+        """Return the newest campaign that has runs left to do.
+
+        :param plans: of these runs and no others; None for any.
+        """
+        for path in sorted(campaigns_dir().glob("*/campaign.json"), reverse=True):
+            found = cls.load(path.parent)
+            if (plans is None or found.plans == tuple(plans)) and found.left:
+                return found
+        return None
+
+    @property
+    def left(self) -> list[RunPlan]:
+        """The runs that are not done, in order."""
+        return [plan for plan in self.plans if not (self._of(plan) / _EVIDENCE).exists()]
+
+    def results(self) -> list[Result]:
+        """Return the runs that are done, in order."""
+        done = (plan for plan in self.plans if (self._of(plan) / _EVIDENCE).exists())
+        return [self._result(plan) for plan in done]
+
+    async def run(
+        self,
+        floors: Sequence[Floor],
+        *,
+        bound: float = BOUND_SECONDS,
+        progress: Callable[[str], None] = lambda stage: None,
+        done: Callable[[Result], None] = lambda result: None,
+    ) -> None:
+        """Do what is left of it, on floors of one kind that work side by side.
+
+        :param bound: as for `postcopy.bench.faults.execute.execute`.
+        :param done: called with each run that is done.
+        """
+        waiting = [plan for plan in self.left if plan.floor == floors[0].name]
+        if not waiting:
+            return
+        try:
+            await asyncio.gather(*(floor.up(progress) for floor in floors))
+            async with asyncio.TaskGroup() as group:
+                for floor in floors:
+                    group.create_task(self._work(floor, waiting, bound, progress, done))
+        finally:
+            await asyncio.shield(asyncio.gather(*(floor.down() for floor in floors)))
+
+    async def _work(
+        self,
+        floor: Floor,
+        waiting: list[RunPlan],
+        bound: float,
+        progress: Callable[[str], None],
+        done: Callable[[Result], None],
+    ) -> None:
+        while waiting:
+            plan = waiting.pop(0)
+            progress(str(plan))
+            evidence = await self._once(floor, plan, bound)
+            if judge(evidence).fate is Fate.UNTRIED:
+                # What a run before it broke of the lab must not count against this one.
+                progress(f"{plan.name} again, in a new lab: {evidence.trouble}")
+                await floor.up(lambda stage: None)
+                evidence = await self._once(floor, plan, bound)
+            text = json.dumps(evidence.to_dict(), indent=1, default=str)
+            (self._of(plan) / _EVIDENCE).write_text(text)
+            done(self._result(plan))
+
+    async def _once(self, floor: Floor, plan: RunPlan, bound: float) -> Evidence:
+        directory = self._of(plan)
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        (directory / _PLAN).write_text(json.dumps(plan.to_dict(), indent=1))
+        return await execute(floor, plan, directory, bound=bound)
+
+    def _of(self, plan: RunPlan) -> Path:
+        return self.directory / plan.name
+
+    def _result(self, plan: RunPlan) -> Result:
+        directory = self._of(plan)
+        evidence = Evidence.from_dict(json.loads((directory / _EVIDENCE).read_text()))
+        with Journal(directory / "journal.sqlite") as journal:
+            samples, events = read_journal(journal)
+        found, false_alarms = timings(samples, events, evidence.marks)
+        return Result(plan, evidence, judge(evidence), found, false_alarms, directory)
+
+
+def to_dict(results: Iterable[Result]) -> list[dict[str, object]]:
+    """Return runs as plain values, for JSON."""
+    return [
+        {
+            "run": result.plan.name,
+            "plan": result.plan.to_dict(),
+            "fate": result.ruling.fate,
+            "why": result.ruling.why,
+            "unavoidable": result.ruling.unavoidable,
+            "failed": result.ruling.failed,
+            "seconds": result.seconds,
+            "timings": [asdict(timing) for timing in result.timings],
+            "false_alarms": result.false_alarms,
+            "directory": str(result.directory),
+        }
+        for result in results
+    ]

@@ -1,0 +1,131 @@
+"""Does one run: boots its guest, has it moved, breaks things when they are due, and looks."""
+
+import asyncio
+import contextlib
+import shutil
+import time
+from pathlib import Path
+
+from postcopy.bench.faults.breaking import Breaker
+from postcopy.bench.faults.commands import Commands
+from postcopy.bench.faults.cues import Cues
+from postcopy.bench.faults.evidence import Evidence, Memory
+from postcopy.bench.faults.floor import DESTINATION, Floor, Sight, Subject
+from postcopy.bench.faults.link import LinkFaults
+from postcopy.bench.faults.model import Moment, RunPlan
+from postcopy.errors import PostcopyError
+from postcopy.lab.observer import memory_verdict
+from postcopy.lab.records import Beat
+
+__all__ = ["BOUND_SECONDS", "execute"]
+
+BOUND_SECONDS = 120.0
+"""How long a run may take besides its faults; what is not over by then is stuck."""
+
+_ARRIVAL_SECONDS = 0.5
+"""The pages that arrive last come after the end."""
+_SIGHT_SECONDS = 15.0
+"""How long what is left over may take to end, after the command has."""
+_LAST_LINES = 12
+
+
+async def execute(
+    floor: Floor, plan: RunPlan, directory: Path, *, bound: float = BOUND_SECONDS
+) -> Evidence:
+    """Carry out a run, keep its journal and logs in a directory, and leave nothing else behind."""
+    started_at = time.time()
+    link = LinkFaults(floor.link(), plan.rate)
+    try:
+        await link.whole()
+        subject = await floor.boot(plan)
+    except PostcopyError as error:
+        trouble = f"not begun: {error.message}"
+        return Evidence(started_at=started_at, ended_at=time.time(), trouble=trouble)
+    try:
+        return await _carry_out(subject, plan, link, directory, bound)
+    finally:
+        await asyncio.shield(_clean(subject, link, directory))
+
+
+async def _carry_out(
+    subject: Subject, plan: RunPlan, link: LinkFaults, directory: Path, bound: float
+) -> Evidence:
+    started_at = time.time()
+    cues = Cues()
+    commands = Commands(subject, directory, cues.hear)
+    breaker = Breaker(plan.faults, cues, link, commands, subject)
+
+    async def settled() -> bool:
+        return (await _look(subject)).settled
+
+    breaking = asyncio.create_task(breaker.run())
+    try:
+        with contextlib.suppress(TimeoutError):  # then it is stuck, and looked at as it is
+            async with asyncio.timeout(bound + sum(fault.seconds for fault in plan.faults)):
+                await commands.follow(settled)
+    finally:
+        breaking.cancel()
+        await asyncio.gather(breaking, return_exceptions=True)
+        await asyncio.shield(breaker.mend())
+        await asyncio.shield(commands.end())
+    failure = None if breaking.cancelled() else breaking.exception()
+    await asyncio.sleep(_ARRIVAL_SECONDS)
+    sight = await _look(subject)
+    ended_at = time.time()
+    whole = len(sight.running) == 1 and sight.settled
+    beats = [record.at for record in subject.heard(DESTINATION) if isinstance(record, Beat)]
+    return Evidence(
+        started_at=started_at,
+        ended_at=ended_at,
+        marks=tuple(breaker.marks),
+        commands=tuple(commands.done),
+        switched_at=cues.first(Moment.SWITCH),
+        heard_at_destination=beats[0] if beats else None,
+        sight=sight,
+        memory=await _verify(subject, started_at, ended_at) if whole else None,
+        words=_words(subject, directory),
+        trouble=f"a fault could not be done: {failure!r}" if failure is not None else "",
+    )
+
+
+async def _look(subject: Subject) -> Sight:
+    """Look until nothing is on the move any more, for some seconds at most."""
+    deadline = time.time() + _SIGHT_SECONDS
+    while True:
+        sight = await subject.look()
+        good = sight.settled and not sight.records and len(sight.running) == 1
+        if good or time.time() > deadline:
+            return sight
+        await asyncio.sleep(0.3)
+
+
+async def _verify(subject: Subject, started_at: float, ended_at: float) -> Memory | None:
+    try:
+        verdict = await subject.verify()
+    except PostcopyError:
+        return None
+    observed = subject.observe(started_at, ended_at)
+    found = memory_verdict(observed, verdict)
+    return Memory(**found, uptime_continuous=observed.uptime_continuous)
+
+
+def _words(subject: Subject, directory: Path) -> dict[str, tuple[str, ...]]:
+    """Return the last that everybody said."""
+    commands = {path.name: path for path in sorted(directory.glob("command-*.log"))}
+    return {name: _tail(path) for name, path in {**subject.logs(), **commands}.items()}
+
+
+def _tail(path: Path) -> tuple[str, ...]:
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return ()
+    return tuple(line for line in text.splitlines() if line.strip())[-_LAST_LINES:]
+
+
+async def _clean(subject: Subject, link: LinkFaults, directory: Path) -> None:
+    for name, path in subject.logs().items():
+        with contextlib.suppress(OSError):  # a QEMU that never was has no log
+            shutil.copyfile(path, directory / name)
+    await link.whole()
+    await subject.remove()

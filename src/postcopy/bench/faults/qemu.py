@@ -1,0 +1,112 @@
+"""Bare guests of the lab, moved between two QEMUs."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from postcopy import pids
+from postcopy.bench.faults import monitor
+from postcopy.bench.faults.floor import DESTINATION, SOURCE, Copy, Mend, Sight
+from postcopy.bench.faults.model import Fault, Kind, RunPlan, Side
+from postcopy.errors import NotFoundError, PostcopyError
+from postcopy.lab.guest import LabGuest
+from postcopy.lab.lab import Lab
+from postcopy.lab.link import DataLink
+from postcopy.lab.machine import GuestSpec
+from postcopy.lab.observer import Observation
+from postcopy.lab.records import Record, Verdict
+
+__all__ = ["QemuFloor"]
+
+
+class QemuFloor:
+    """A `postcopy.bench.faults.floor.Floor`.
+
+    :param lab: the name of its lab.
+    """
+
+    name = "qemu"
+    kinds = frozenset(Kind) - {Kind.DAEMON}
+
+    def __init__(self, lab: str) -> None:
+        self._lab = Lab(lab)
+
+    async def up(self, progress: Callable[[str], None]) -> None:
+        await self._lab.down(progress=progress)
+        await self._lab.up(progress=progress)
+
+    async def down(self) -> None:
+        await self._lab.down()
+
+    def link(self) -> DataLink:
+        return self._lab.link()
+
+    async def boot(self, plan: RunPlan) -> "QemuSubject":
+        spec = GuestSpec(name=plan.name, workload=plan.workload)
+        return QemuSubject(await LabGuest.start(self._lab, spec, SOURCE), plan)
+
+
+class QemuSubject:
+    """A `postcopy.bench.faults.floor.Subject`."""
+
+    def __init__(self, guest: LabGuest, plan: RunPlan) -> None:
+        self._guest = guest
+        self._plan = plan
+
+    @property
+    def name(self) -> str:
+        return self._guest.spec.name
+
+    def migrate(self) -> list[str]:
+        where = [self.name, DESTINATION, "--lab", self._guest.lab.name]
+        return ["migrate", *where, "--policy", self._plan.policy]
+
+    def attach(self) -> list[str]:
+        return ["attach", self.name]
+
+    async def strike(self, fault: Fault) -> Mend:
+        if fault.kind is not Kind.MONITOR:
+            raise ValueError(f"bare QEMUs have no {fault.kind}")
+        host = SOURCE if fault.side is Side.SOURCE else DESTINATION
+        pid = self._guest.sides[host].pid
+        if pid is None:
+            raise NotFoundError(f"there is no QEMU on {host} to stop", hint="was it over already?")
+        return await monitor.stop(pid)
+
+    async def look(self) -> Sight:
+        found = await asyncio.gather(*(self._look(host) for host in self._guest.sides))
+        copies = tuple(copy for copy, _ in found if copy is not None)
+        left = [copy for copy in copies if not copy.running]
+        records = "; ".join(f"a QEMU is left on {copy.host}, {copy.state}" for copy in left)
+        return Sight(copies, records, settled=all(settled for _, settled in found))
+
+    async def _look(self, host: str) -> tuple[Copy | None, bool]:
+        """Return what is on a host, and whether no migration is under way or broken there."""
+        try:
+            state = await self._guest.sides[host].look()
+        except PostcopyError as error:
+            return Copy(host, error.message, running=False), False
+        if state is None:
+            return None, True
+        said = f"{state.run_state} (migration: {state.migration})"
+        return Copy(host, said, state.run_state == "running"), not state.migrating
+
+    async def verify(self) -> Verdict:
+        return await self._guest.verify()
+
+    def observe(self, started_at: float, ended_at: float) -> Observation:
+        return self._guest.observe(started_at, ended_at)
+
+    def heard(self, host: str) -> list[Record]:
+        return self._guest.heard(host)
+
+    def logs(self) -> Mapping[str, Path]:
+        sides = self._guest.sides.items()
+        kept = {f"console-{host}.log": side.console_log for host, side in sides}
+        return kept | {f"qemu-{host}.log": side.log for host, side in sides}
+
+    async def remove(self) -> None:
+        # By force: one that hangs hears no request to end.
+        doomed = {side.pid for side in self._guest.sides.values()} - {None}
+        await pids.end(lambda pid: pid in doomed)
+        await self._guest.stop()
