@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from postcopy.cli.compute_hosts import ComputeHosts
 from postcopy.cli.moves import Checked
 from postcopy.cli.request import Request
 from postcopy.errors import PostcopyError, RefusedError, UsageError
@@ -15,7 +16,10 @@ from postcopy.nova.driver import NovaDriver
 from postcopy.nova.guards import BANDWIDTH_HINT
 from postcopy.nova.permission import GIVEN, NOT_KNOWN, Effect, Permission
 
-__all__ = ["CloudMove", "check", "driver_of", "prepare", "resume"]
+__all__ = ["CloudMove", "check", "driver_of", "in_lab", "prepare", "resume"]
+
+_FOR_RECOVERY = {"--peer-uri", "--source-host", "--dest-host"}
+"""Options of libvirt's that mean the same to Nova."""
 
 _RUNS = 200
 """How many runs back earlier behaviour is looked for."""
@@ -24,8 +28,9 @@ _RUNS = 200
 class CloudMove:
     """A server that Nova is asked to move."""
 
-    def __init__(self, driver: NovaDriver) -> None:
+    def __init__(self, driver: NovaDriver, hosts: ComputeHosts) -> None:
         self.driver = driver
+        self._hosts = hosts
 
     @property
     def source(self) -> str:
@@ -39,11 +44,12 @@ class CloudMove:
 
     def record(self) -> dict[str, Any]:
         """Return what `resume` needs."""
-        return dict(self.driver.record())
+        return {**self.driver.record(), **self._hosts.record()}
 
     async def settle(self) -> None:
-        """Let go of it."""
+        """Let go of it, and of its hosts."""
         await self.driver.close()
+        await self._hosts.close()
 
 
 async def prepare(request: Request, journal: Journal | None, api: NovaApi | None = None) -> Move:
@@ -53,7 +59,10 @@ async def prepare(request: Request, journal: Journal | None, api: NovaApi | None
     :param api: the cloud's Nova, if it is at hand already.
     :raises RefusedError: when a switch would pause the guest, or might, and that is not allowed.
     """
-    driver = await driver_of(request, journal, api)
+    if request.os_cloud is None:
+        request, api = in_lab(request)
+    hosts = ComputeHosts.of_request(request)
+    driver = await driver_of(request, journal, api, hosts)
     try:
         await driver.check()
         if request.policy.uses_postcopy:
@@ -61,7 +70,7 @@ async def prepare(request: Request, journal: Journal | None, api: NovaApi | None
     except PostcopyError:
         await driver.close()
         raise
-    return CloudMove(driver)
+    return CloudMove(driver, hosts)
 
 
 async def check(request: Request, api: NovaApi | None = None) -> Checked:
@@ -89,31 +98,37 @@ async def check(request: Request, api: NovaApi | None = None) -> Checked:
 
 def resume(record: Mapping[str, Any]) -> Move:
     """Return the move that an earlier process recorded."""
-    return CloudMove(NovaDriver.of_record(record))
+    hosts = ComputeHosts.of_record(record)
+    return CloudMove(NovaDriver.of_record(record, hosts.ways), hosts)
 
 
 async def driver_of(
-    request: Request, journal: Journal | None, api: NovaApi | None = None
+    request: Request,
+    journal: Journal | None,
+    api: NovaApi | None = None,
+    hosts: ComputeHosts | None = None,
 ) -> NovaDriver:
     """Make a driver that knows what a switch will do.
 
+    :param hosts: those that it may need ways into, for recovery.
     :raises UsageError: for options that mean nothing to Nova.
     """
     if request.bandwidth is not None:
         raise UsageError("Nova cannot bound one migration's bandwidth", hint=BANDWIDTH_HINT)
-    if names := [*request.libvirt_names, *request.qemu_names]:
+    if names := [*(set(request.libvirt_names) - _FOR_RECOVERY), *request.qemu_names]:
         raise UsageError(
-            f"{', '.join(names)}: no option of migrations by Nova",
+            f"{', '.join(sorted(names))}: no option of migrations by Nova",
             hint="leave it out: nova.conf of the hosts says how Nova migrates",
         )
     if request.os_cloud is None:
-        request, api = _in_lab(request)
+        request, api = in_lab(request)
+    places = (hosts or ComputeHosts.of_request(request)).places(request)
     driver = NovaDriver(
         request.guest,
         request.destination or None,
         api or NovaApi(request.os_cloud),
         allow_pause=request.allow_pause,
-        libvirt_uri=request.libvirt_uri,
+        places=places,
         downtime_limit=request.downtime_limit,
     )
     # Also for a policy that never switches: a user may, by hand.
@@ -121,10 +136,10 @@ async def driver_of(
     return driver
 
 
-def _in_lab(request: Request) -> tuple[Request, NovaApi]:
+def in_lab(request: Request) -> tuple[Request, NovaApi]:
     """Return what is asked for of a server of a lab, as of any cloud's, and that lab's Nova.
 
-    A lab's hosts and their libvirts are at hand, so both are asked.
+    A lab's hosts and their libvirts are at hand, so both are asked, and recovery has ways in.
     """
     from postcopy.lab import libvirtd
     from postcopy.lab.lab import Lab
@@ -136,6 +151,7 @@ def _in_lab(request: Request) -> tuple[Request, NovaApi]:
         os_cloud=CLOUD,
         libvirt_uri=request.libvirt_uri or libvirtd.template(lab.runtime_dir),
         check_host=request.check_host or "{host}",
+        hosts=(request.hosts[0] or "{host}", request.hosts[1] or "{host}"),
     )
     return request, NovaApi(CLOUD, str(file_of(lab.runtime_dir)))
 

@@ -1,7 +1,7 @@
 """Moves a server through Nova's API."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from postcopy.clock import Clock, SystemClock
@@ -19,10 +19,12 @@ from postcopy.migration.recovery import Rescue
 from postcopy.migration.sample import Sample
 from postcopy.nova import guards
 from postcopy.nova.api import NovaApi
+from postcopy.nova.beneath import Beneath, MakeRescue, MakeWatcher, MakeWays, Places
 from postcopy.nova.follow import Follower
-from postcopy.nova.hypervisors import Hypervisors, Watcher, uris
+from postcopy.nova.hypervisors import Hypervisors
 from postcopy.nova.look import OVER
 from postcopy.nova.permission import NOT_KNOWN, Effect, Permission
+from postcopy.nova.rescue import ServerRescue
 
 __all__ = ["NovaDriver"]
 
@@ -35,8 +37,6 @@ _BEGIN_SECONDS = 120.0
 _LOST_SECONDS = 20.0
 """The same after a request whose answer was lost."""
 
-MakeWatcher = Callable[[str, str, str | None], Watcher]
-
 
 class NovaDriver:
     """Moves one server of a cloud, with an administrator's rights.
@@ -46,8 +46,8 @@ class NovaDriver:
     :param api: the cloud's Nova.
     :param permission: what a switch will do to the guest.
     :param allow_pause: whether it may stand still until it has moved.
-    :param libvirt_uri: of the source's libvirt, or of both with ``{host}`` for the host's name;
-        without it, what is known is what Nova tells.
+    :param places: where libvirts are; without them, what is known is what Nova tells, and nothing
+        is recovered.
     :param downtime_limit: how long the guest may stand still at a pre-copy switchover, in seconds.
         Nova has a limit of its own; this one is for policies to reckon with.
     """
@@ -60,25 +60,23 @@ class NovaDriver:
         *,
         permission: Permission = NOT_KNOWN,
         allow_pause: bool = False,
-        libvirt_uri: str | None = None,
+        places: Places | None = None,
         downtime_limit: float = 0.3,
         clock: Clock | None = None,
         watcher: MakeWatcher = Hypervisors,
+        make_rescue: MakeRescue = ServerRescue,
     ) -> None:
         self.server = server
         self.host = host
         self.permission = permission
         self.notes: list[str] = []
-        self.rescue: Rescue | None = None
         """What a user should know of how it is done."""
         self._api = api
         self._allow_pause = allow_pause
-        self._libvirt_uri = libvirt_uri
+        self._places = places or Places()
+        self._beneath = Beneath(self._places, self.notes, watcher=watcher, rescue=make_rescue)
         self._downtime_limit = downtime_limit
         self._clock = clock or SystemClock()
-        self._make = watcher
-        self._watcher: Watcher | None = None
-        self._watched = ""
         self._uuid = ""
         self._source = ""
         self._earlier = 0
@@ -93,6 +91,20 @@ class NovaDriver:
     def destination(self) -> str:
         """The host that it goes to; empty while the scheduler has not chosen."""
         return self.host or self._follower.destination
+
+    @property
+    def uuid(self) -> str:
+        """The server's, and its domain's; known once `check` or `attach` has looked."""
+        return self._uuid
+
+    @property
+    def rescue(self) -> Rescue | None:
+        """What recovers it at the libvirts beneath; None where there are none.
+
+        Nor is there any while libvirt is silent in post-copy: Nova's figures stand still then, and
+        that must not be taken for a dead connection.
+        """
+        return None if self._follower.blind else self._beneath.rescue
 
     @property
     def advice(self) -> str:
@@ -113,12 +125,14 @@ class NovaDriver:
             "migration": self._follower.migration,
             "permission": self.permission.record(),
             "allow_pause": self._allow_pause,
-            "libvirt_uri": self._libvirt_uri,
+            "libvirt_uri": self._places.libvirt_uri,
+            "peer_uri": self._places.peer_uri,
+            "recover_uri": self._places.recover_uri,
             "options": {"downtime_limit": self._downtime_limit},
         }
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> "NovaDriver":
+    def of_record(cls, record: Mapping[str, Any], ways: MakeWays | None = None) -> "NovaDriver":
         """Read what `record` wrote."""
         made = cls(
             record["server"],
@@ -126,7 +140,12 @@ class NovaDriver:
             NovaApi(record["cloud"], record["clouds_file"]),
             permission=Permission.of_record(record["permission"]),
             allow_pause=record["allow_pause"],
-            libvirt_uri=record["libvirt_uri"],
+            places=Places(
+                libvirt_uri=record["libvirt_uri"],
+                peer_uri=record.get("peer_uri"),
+                recover_uri=record.get("recover_uri"),
+                ways=ways,
+            ),
             downtime_limit=record["options"]["downtime_limit"],
         )
         made._uuid, made._source, made._earlier = (
@@ -158,12 +177,13 @@ class NovaDriver:
         notes = guards.check(self.server, self.host, found)
         self._follower.paused_before = bool(guards.paused(found))
         self._earlier = max((int(one["id"]) for one in await self._migrations()), default=0)
-        if self._libvirt_uri is not None:
-            await self._watch(self.host or "")
+        if self._places.libvirt_uri is not None:
+            await self._beneath.watch(self._uuid, self._source, self.host or "")
         else:
             losses.append(
                 "no libvirt is asked (--source-uri): Nova's figures are five seconds old, passes"
-                " are guessed from them, and nothing proves that a switch took place"
+                " are guessed from them, nothing proves that a switch took place, and a post-copy"
+                " whose connection breaks is not recovered"
             )
         self.notes[:] = [*losses, *notes]
 
@@ -202,7 +222,7 @@ class NovaDriver:
             await self._clock.sleep(_POLL_SECONDS)
         if self.permission.effect is not Effect.POSTCOPY:
             self.notes.append(f"a switch will be {self.permission}")
-        await self._begin()
+        await self._begin(fresh=True)
 
     async def attach(self) -> None:
         """Find a migration that goes on by itself, or has ended meanwhile.
@@ -225,7 +245,7 @@ class NovaDriver:
                     hint=f"it was never begun, or its record is gone: openstack server migration"
                     f" list --server {self.server}",
                 )
-        await self._begin()
+        await self._begin(fresh=False)
 
     async def adopt(self) -> None:
         """Find the migration of the server that is under way, whoever began it.
@@ -241,7 +261,7 @@ class NovaDriver:
             )
         self._source = str(newest.get("source_compute") or self._source)
         self._follower.migration = int(newest["id"])
-        await self._begin()
+        await self._begin(fresh=False)
 
     async def samples(self) -> AsyncIterator[Sample]:
         """Yield what Nova and libvirt say, every second, and at each event of libvirt's."""
@@ -250,10 +270,10 @@ class NovaDriver:
                 yield sample
             if sample.phase.terminal or sample.phase is Phase.PAUSED or self._follower.given_up:
                 return
-            if self._watcher is not None:
-                if self.destination != self._watched:
-                    await self._reach_libvirt()  # the scheduler has chosen
-                await self._watcher.wait(_WATCH_SECONDS)
+            if (watcher := self._beneath.watcher) is not None:
+                if self.destination != self._beneath.destination:
+                    await self._reach_libvirt(fresh=True)  # the scheduler has chosen
+                await watcher.wait(_WATCH_SECONDS)
             else:
                 await self._clock.sleep(_POLL_SECONDS)
 
@@ -271,8 +291,8 @@ class NovaDriver:
 
     async def pause(self) -> None:
         """Stop the guest until it has moved, as far as there is a way to."""
-        if self._watcher is not None:
-            await self._watcher.suspend()
+        if self._beneath.watcher is not None:
+            await self._beneath.watcher.suspend()
         elif self.permission.effect is Effect.PAUSE:
             await self._follower.switch()
         else:
@@ -291,8 +311,8 @@ class NovaDriver:
 
     async def set_downtime_limit(self, seconds: float) -> None:
         """Set it by libvirt where that is asked; Nova raises a limit of its own step by step."""
-        if self._watcher is not None:
-            await self._watcher.set_downtime_limit(seconds)
+        if self._beneath.watcher is not None:
+            await self._beneath.watcher.set_downtime_limit(seconds)
 
     async def figures(self) -> Figures:
         """Return libvirt's account where it was asked; Nova keeps none."""
@@ -301,12 +321,7 @@ class NovaDriver:
     async def close(self) -> None:
         """Let go of both; whatever is under way goes on."""
         self._follower.close()
-        await self._unwatch()
-
-    async def _unwatch(self) -> None:
-        if self._watcher is not None:
-            await self._watcher.close()
-            self._watcher = None
+        await self._beneath.close()
 
     async def _migrations(self) -> list[Mapping[str, Any]]:
         return await self._api.migrations(self._uuid)
@@ -325,30 +340,12 @@ class NovaDriver:
             self._follower.migration = min(int(one["id"]) for one in newer)
         return bool(newer)
 
-    async def _begin(self) -> None:
+    async def _begin(self, *, fresh: bool) -> None:
         """Follow the migration that was found."""
         self._follower.follow(self._uuid, self._source)
         await self._follower.first()
-        if self._libvirt_uri is not None:
-            await self._reach_libvirt()
+        await self._reach_libvirt(fresh=fresh)
 
-    async def _reach_libvirt(self) -> None:
-        """Ask libvirt from now on; without it, Nova's word is better than none."""
-        try:
-            await self._watch(self.destination)
-        except PostcopyError as error:
-            self._follower.watcher = self._watcher = None
-            self.notes.append(f"libvirt is not asked, so nothing proves a switch: {error.message}")
-
-    async def _watch(self, destination: str) -> None:
-        assert self._libvirt_uri is not None
-        source_uri, destination_uri = uris(self._libvirt_uri, self._source, destination)
-        await self._unwatch()
-        self._watched = destination
-        watcher = self._make(self._uuid, source_uri, destination_uri)
-        try:
-            await watcher.open()
-        except PostcopyError:
-            await watcher.close()
-            raise
-        self._watcher = self._follower.watcher = watcher
+    async def _reach_libvirt(self, *, fresh: bool) -> None:
+        await self._beneath.reach(self._uuid, self._source, self.destination, fresh=fresh)
+        self._follower.watcher = self._beneath.watcher

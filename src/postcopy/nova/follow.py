@@ -50,6 +50,8 @@ class Follower:
     :ivar paused_before: whether the guest stood still before it all began.
     :ivar advice: what to do about the end that it came to.
     :ivar given_up: whether nothing more is to be learnt from here.
+    :ivar blind: whether post-copy goes on, and its figures are not libvirt's own of just now: that
+        they stand still says nothing.
     """
 
     def __init__(self, api: NovaApi, name: str, clock: Clock, notes: list[str]) -> None:
@@ -58,6 +60,7 @@ class Follower:
         self.paused_before = False
         self.advice = ""
         self.given_up = False
+        self.blind = False
         self._api = api
         self._name = name
         self._clock = clock
@@ -105,6 +108,8 @@ class Follower:
         if verdict.phase is Phase.FAILED and self._look.server is not None:
             verdict = await self._explained(verdict)
         samples = self._sample(at, verdict, seen)
+        told = seen is not None and bool(seen.statistics.get("memory_total"))
+        self.blind = self._phase is Phase.POSTCOPY and not told
         self._remark(at, self._look, seen)
         await self._insist(at, self._look, seen)
         return samples

@@ -7,6 +7,7 @@ from typing import Any
 from postcopy.errors import UnavailableError
 from postcopy.migration.outcome import Fate
 from postcopy.migration.phase import Phase
+from postcopy.nova.beneath import Places
 from postcopy.nova.hypervisors import uris
 from postcopy.nova.look import Seen
 
@@ -25,6 +26,7 @@ class FakeLibvirt:
         self.opened: list[tuple[str, str | None]] = []
         self.says: Phase | None = None
         self.refuses = False
+        self.silent = False
         self.limits: list[float] = []
 
     def __call__(self, uuid: str, source_uri: str, destination_uri: str | None) -> "FakeLibvirt":
@@ -35,9 +37,11 @@ class FakeLibvirt:
         if self.refuses:
             raise UnavailableError("no libvirt answers")
 
-    async def look(self) -> Seen:
+    async def look(self) -> Seen | None:
         cloud = self.world.cloud
         cloud.live()
+        if self.silent:
+            return None
         if self.says is not None:
             return Seen(phase=self.says, words="as the test says", statistics=self._statistics())
         if not cloud.migrations or cloud.latest.status in ("accepted", "preparing", "queued"):
@@ -69,12 +73,13 @@ class FakeLibvirt:
 
 
 TEMPLATE = "qemu+ssh://{host}/system"
+PLACES = Places(libvirt_uri=TEMPLATE)
 
 
 async def test_the_switch_is_proven_by_libvirt(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         libvirt = FakeLibvirt(w)
-        outcome = await w.move(libvirt_uri=TEMPLATE, watcher=libvirt)
+        outcome = await w.move(places=PLACES, watcher=libvirt)
     assert outcome.fate is Fate.COMPLETED
     assert w.phases == [P.SETUP, P.PRECOPY, P.POSTCOPY, P.COMPLETED]
     assert libvirt.opened[-1] == ("qemu+ssh://alpha/system", "qemu+ssh://beta/system")
@@ -91,7 +96,7 @@ async def test_post_copy_that_nova_says_and_libvirt_does_not_see(tmp_path: Path)
             (30.0, lambda: w.cloud.roll_back("the link was dead")),
         ]
         w.cloud.bandwidth /= 10
-        outcome = await w.move(switch_after=15.0, libvirt_uri=TEMPLATE, watcher=libvirt)
+        outcome = await w.move(switch_after=15.0, places=PLACES, watcher=libvirt)
     assert "running (post-copy)" in " ".join(w.statuses)
     assert P.POSTCOPY not in w.phases
     assert "Nova says post-copy, and libvirt that it has not begun" in w.notes
@@ -106,7 +111,7 @@ async def test_moved_and_nova_does_not_know(tmp_path: Path) -> None:
             (40.0, w.cloud.restart_compute),
             (60.0, lambda: setattr(libvirt, "says", P.COMPLETED)),
         ]
-        outcome = await w.move(switch_after=10.0, libvirt_uri=TEMPLATE, watcher=libvirt)
+        outcome = await w.move(switch_after=10.0, places=PLACES, watcher=libvirt)
     assert w.phases == [P.SETUP, P.PRECOPY, P.POSTCOPY, P.ASTRAY]
     assert outcome.fate is Fate.ASTRAY
     assert "Nova takes it to be at alpha" in outcome.error
@@ -118,7 +123,7 @@ async def test_half_here_and_half_there(tmp_path: Path) -> None:
         libvirt = FakeLibvirt(w)
         w.cloud.stuck = True
         w.cloud.later.append((40.0, lambda: setattr(libvirt, "says", P.PAUSED)))
-        outcome = await w.move(switch_after=10.0, libvirt_uri=TEMPLATE, watcher=libvirt)
+        outcome = await w.move(switch_after=10.0, places=PLACES, watcher=libvirt)
     assert outcome.fate is Fate.INTERRUPTED
     assert "--postcopy-resume" in outcome.hint
 
@@ -126,7 +131,7 @@ async def test_half_here_and_half_there(tmp_path: Path) -> None:
 async def test_nova_is_silent_and_libvirt_is_not(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         w.nova.fail("500", 12.0, 60.0)
-        outcome = await w.move(switch_after=20.0, libvirt_uri=TEMPLATE, watcher=FakeLibvirt(w))
+        outcome = await w.move(switch_after=20.0, places=PLACES, watcher=FakeLibvirt(w))
     assert outcome.fate is Fate.COMPLETED
     assert P.UNKNOWN not in w.phases
 
@@ -135,7 +140,7 @@ async def test_it_arrives_while_nova_is_silent(tmp_path: Path) -> None:
     """That Nova does not know of it is not said before Nova is heard again."""
     with world(tmp_path) as w:
         w.nova.fail("500", 30.0, 170.0)
-        outcome = await w.move(switch_after=10.0, libvirt_uri=TEMPLATE, watcher=FakeLibvirt(w))
+        outcome = await w.move(switch_after=10.0, places=PLACES, watcher=FakeLibvirt(w))
     assert outcome.fate is Fate.COMPLETED
     assert P.UNKNOWN in w.phases
     assert P.ASTRAY not in w.phases
@@ -144,7 +149,7 @@ async def test_it_arrives_while_nova_is_silent(tmp_path: Path) -> None:
 async def test_the_schedulers_choice_is_asked_too(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         libvirt = FakeLibvirt(w)
-        await w.move(host=None, libvirt_uri=TEMPLATE, watcher=libvirt)
+        await w.move(host=None, places=PLACES, watcher=libvirt)
     assert libvirt.opened[0] == ("qemu+ssh://alpha/system", None)
     assert libvirt.opened[-1] == ("qemu+ssh://alpha/system", "qemu+ssh://beta/system")
 
@@ -152,7 +157,7 @@ async def test_the_schedulers_choice_is_asked_too(tmp_path: Path) -> None:
 async def test_a_libvirt_that_is_gone_when_a_run_is_picked_up_again(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         libvirt = FakeLibvirt(w)
-        driver = w.driver(libvirt_uri=TEMPLATE, watcher=libvirt)
+        driver = w.driver(places=PLACES, watcher=libvirt)
         await driver.start()
         libvirt.refuses = True
         outcome = await w.supervisor(driver, 5.0).run(attach=True)

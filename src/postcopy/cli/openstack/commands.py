@@ -18,6 +18,7 @@ from postcopy.errors import MigrationError, NotFoundError, PostcopyError
 from postcopy.migration.phase import Phase
 from postcopy.migration.sample import Sample
 from postcopy.nova.api import NovaApi
+from postcopy.nova.beneath import Places
 from postcopy.nova.driver import NovaDriver
 from postcopy.nova.look import OVER
 from postcopy.units import format_bytes, format_rate
@@ -125,7 +126,8 @@ class Show(_Command, command.ShowOne):
         return tuple(told), tuple(told.values())
 
     def _driver(self, parsed_args: argparse.Namespace) -> NovaDriver:
-        return NovaDriver(parsed_args.server, None, self.api, libvirt_uri=parsed_args.source_uri)
+        places = Places(libvirt_uri=parsed_args.source_uri)
+        return NovaDriver(parsed_args.server, None, self.api, places=places)
 
 
 class List(_Command, command.Lister):
@@ -192,7 +194,8 @@ class Cancel(_Command):
 
     async def _directly(self, parsed_args: argparse.Namespace) -> Sample:
         """Call one off that was not begun here."""
-        driver = NovaDriver(parsed_args.server, None, self.api, libvirt_uri=parsed_args.source_uri)
+        places = Places(libvirt_uri=parsed_args.source_uri)
+        driver = NovaDriver(parsed_args.server, None, self.api, places=places)
         try:
             await driver.adopt()
             await driver.cancel()

@@ -1,0 +1,87 @@
+"""Recovers a server whose post-copy broke: at the libvirts beneath it, and Nova follows.
+
+Nova has no way of its own. Its compute host goes on asking libvirt how the migration is, so once
+the domain has arrived, Nova sees that, and finishes by itself.
+"""
+
+import asyncio
+import contextlib
+
+from postcopy.errors import NotFoundError, PostcopyError
+from postcopy.libvirt.carrier import Carrier
+from postcopy.libvirt.ends import Ends
+from postcopy.libvirt.options import LibvirtOptions
+from postcopy.libvirt.rescue import LibvirtRescue, Ways
+
+__all__ = ["ServerRescue"]
+
+_RESUME_SECONDS = 0.3
+"""How long libvirt is given to refuse a resume before it is taken to have begun."""
+
+
+class ServerRescue(LibvirtRescue):
+    """The rescue of a server's domain, over connections of its own.
+
+    :param uuid: of the domain, which is the server's.
+    :param uris: of source and destination, as seen from here.
+    :param ways: into both hosts, past libvirt.
+    :param peer_uri: of the destination as the source reaches it; as seen from here if None.
+    :param recover_uri: another path to recover over, as `LibvirtOptions` has it.
+    """
+
+    def __init__(
+        self,
+        uuid: str,
+        uris: tuple[str, str],
+        ways: Ways,
+        *,
+        peer_uri: str | None = None,
+        recover_uri: str | None = None,
+    ) -> None:
+        # As Nova itself has its guests defined where they go, and undefined where they were.
+        options = LibvirtOptions(
+            postcopy=True, persistent=True, undefinesource=True, recover_uri=recover_uri
+        )
+        self._own = Ends(*uris)
+        self._server = uuid
+        self._reached_by = (*uris, peer_uri or uris[1])
+        self._how = options
+        self._carrier: Carrier | None = None
+        super().__init__(self._own, uuid, ways, options, self._resume_by_libvirt)
+
+    async def open(self, *, fresh: bool) -> None:
+        """Reach both hosts, as far as they answer, and what recovery will need of them.
+
+        :param fresh: whether the way between the hosts is known to be whole, so that it can be
+            learnt how it answers.
+        """
+        with contextlib.suppress(PostcopyError):
+            await self._own.connect()
+        if fresh and self.wire is not None:
+            await self.wire.prepare()
+        await self.prepare()
+
+    async def close(self) -> None:
+        """Let go of both hosts; whatever is under way goes on."""
+        await super().close()
+        if self._carrier is not None:
+            await self._carrier.close()
+        await self._own.close()
+
+    async def _resume_by_libvirt(self) -> None:
+        """Have libvirt resume the post-copy; the source's daemon carries on without us.
+
+        :raises PostcopyError: when it is refused, such as for being too early.
+        """
+        domain = await self._own.source.find(self._server)
+        if domain is None:
+            raise NotFoundError(
+                f"there is no domain {self._server} at {self._reached_by[0]} any more",
+                hint="look at both hosts: virsh list --all",
+            )
+        if self._carrier is None:
+            self._carrier = Carrier(domain.name(), self._reached_by, self._how)
+        call = await self._carrier.resume(peer_to_peer=True, persistent=True)
+        await asyncio.wait([call], timeout=_RESUME_SECONDS)
+        if call.done() and (error := call.exception()) is not None:
+            raise error
