@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +72,24 @@ def test_a_long_command_that_fails_says_why() -> None:
         asyncio.run(
             processes.stream("sh", "-c", "echo because >&2; exit 1", on_line=lambda line: None)
         )
+
+
+async def test_a_command_that_goes_on_tells_its_lines_as_they_come(tmp_path: Path) -> None:
+    lines: list[str] = []
+    log = tmp_path / "log"
+    script = "echo one; echo two >&2; sleep 60"
+    running = await processes.start("sh", "-c", script, log=log, on_line=lines.append)
+    async with asyncio.timeout(10):
+        while len(lines) < 2:  # noqa: ASYNC110 - another process says them
+            await asyncio.sleep(0.01)
+    assert running.running
+    await running.kill()
+    assert await running.wait() == -9
+    assert sorted(lines) == ["one", "two"]
+    assert sorted(log.read_text().splitlines()) == ["one", "two"]
+
+
+async def test_a_command_that_goes_on_has_an_exit_status_in_the_end(tmp_path: Path) -> None:
+    running = await processes.start("sh", "-c", "exit 3", log=tmp_path / "log", on_line=print)
+    assert await running.wait() == 3
+    assert not running.running

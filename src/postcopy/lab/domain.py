@@ -145,7 +145,11 @@ class LabDomain:
 
     def heard(self, host: str) -> list[Record]:
         """Return what the guest said on one host."""
-        return read_log(self._log(self.hosts[host]))
+        return read_log(self.console_log(host))
+
+    def console_log(self, host: str) -> Path:
+        """Return the file of what the guest said on a host."""
+        return self._log(self.hosts[host])
 
     def console(self) -> list[Record]:
         """Return what the guest said on either host, in the order of arrival."""

@@ -180,13 +180,17 @@ def _went_back(before: Beat, after: Beat) -> bool:
 def _is_continuous(beats: Sequence[Beat]) -> bool:
     if len({beat.sequence for beat in beats}) < len(beats):
         return False
+    heard_at = beats[0].at if beats else 0.0
     for before, after in pairwise(beats):
         passed = after.uptime_seconds - before.uptime_seconds
         # A frozen guest skips beats, so the count may fall behind the clock, never the reverse.
         if passed < (after.sequence - before.sequence - 2) * HEARTBEAT_SECONDS:
             return False
-        if passed > after.at - before.at + _LATE_SECONDS:
+        # A guest may freeze between looking at its clock and saying what it saw: it did look after
+        # its last beat had been heard, but maybe long before this one was.
+        if passed > after.at - heard_at + _LATE_SECONDS:
             return False
+        heard_at = before.at
     return True
 
 

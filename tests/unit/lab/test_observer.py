@@ -238,6 +238,15 @@ def test_clock_that_leaps_forward_is_not_continuous() -> None:
     assert not seen(beats).rebooted
 
 
+def test_guest_that_froze_while_it_told_its_clock_is_continuous() -> None:
+    """It read its clock, waited five seconds for a page, and then said what it had read."""
+    late = [replace(beat, at=beat.at + 5) if beat.at > BOOT + 15 else beat for beat in guest()]
+    first = next(place for place, beat in enumerate(late) if beat.at > BOOT + 20)
+    later = [replace(beat, uptime_seconds=beat.uptime_seconds + 5) for beat in late[first + 1 :]]
+
+    assert seen([*late[: first + 1], *later]).uptime_continuous
+
+
 def test_guest_that_runs_twice_is_not_continuous() -> None:
     twin = [replace(beat, at=beat.at + 0.007) for beat in guest() if beat.at > BOOT + 15]
 

@@ -56,10 +56,10 @@ class Breaker:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _strike(self, number: int, fault: Fault) -> float:
-        before = time.time()
+        if fault.kind in LINK_KINDS:
+            await self._link.free()
+        at = time.time()
         mend = await self._do(fault)
-        # Both ends of a link, or a daemon, take a few milliseconds: the first may do its work.
-        at = before
         self.marks[number] = Mark(fault, at)
         task = asyncio.create_task(self._mend_later(number, fault, at, mend))
         self._mending.add(task)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from postcopy.bench.faults.evidence import Evidence
-from postcopy.bench.faults.execute import BOUND_SECONDS, execute
+from postcopy.bench.faults.execute import Patience, execute
 from postcopy.bench.faults.floor import Floor
 from postcopy.bench.faults.judge import Fate, Ruling, judge
 from postcopy.bench.faults.model import RunPlan
@@ -22,7 +22,7 @@ from postcopy.errors import NotFoundError, UsageError
 from postcopy.migration.journal import Journal
 from postcopy.paths import state_dir
 
-__all__ = ["Campaign", "Result", "campaigns_dir", "read_plan"]
+__all__ = ["Campaign", "Result", "campaigns_dir", "read_plan", "to_dict"]
 
 _PLAN, _EVIDENCE = "plan.json", "evidence.json"
 
@@ -125,14 +125,13 @@ class Campaign:
     async def run(
         self,
         floors: Sequence[Floor],
+        patience: Patience | None = None,
         *,
-        bound: float = BOUND_SECONDS,
         progress: Callable[[str], None] = lambda stage: None,
         done: Callable[[Result], None] = lambda result: None,
     ) -> None:
         """Do what is left of it, on floors of one kind that work side by side.
 
-        :param bound: as for `postcopy.bench.faults.execute.execute`.
         :param done: called with each run that is done.
         """
         waiting = [plan for plan in self.left if plan.floor == floors[0].name]
@@ -142,7 +141,7 @@ class Campaign:
             await asyncio.gather(*(floor.up(progress) for floor in floors))
             async with asyncio.TaskGroup() as group:
                 for floor in floors:
-                    group.create_task(self._work(floor, waiting, bound, progress, done))
+                    group.create_task(self._work(floor, waiting, patience, progress, done))
         finally:
             await asyncio.shield(asyncio.gather(*(floor.down() for floor in floors)))
 
@@ -150,29 +149,29 @@ class Campaign:
         self,
         floor: Floor,
         waiting: list[RunPlan],
-        bound: float,
+        patience: Patience | None,
         progress: Callable[[str], None],
         done: Callable[[Result], None],
     ) -> None:
         while waiting:
             plan = waiting.pop(0)
             progress(str(plan))
-            evidence = await self._once(floor, plan, bound)
+            evidence = await self._once(floor, plan, patience)
             if judge(evidence).fate is Fate.UNTRIED:
                 # What a run before it broke of the lab must not count against this one.
                 progress(f"{plan.name} again, in a new lab: {evidence.trouble}")
                 await floor.up(lambda stage: None)
-                evidence = await self._once(floor, plan, bound)
+                evidence = await self._once(floor, plan, patience)
             text = json.dumps(evidence.to_dict(), indent=1, default=str)
             (self._of(plan) / _EVIDENCE).write_text(text)
             done(self._result(plan))
 
-    async def _once(self, floor: Floor, plan: RunPlan, bound: float) -> Evidence:
+    async def _once(self, floor: Floor, plan: RunPlan, patience: Patience | None) -> Evidence:
         directory = self._of(plan)
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir()
         (directory / _PLAN).write_text(json.dumps(plan.to_dict(), indent=1))
-        return await execute(floor, plan, directory, bound=bound)
+        return await execute(floor, plan, directory, patience)
 
     def _of(self, plan: RunPlan) -> Path:
         return self.directory / plan.name
@@ -180,10 +179,15 @@ class Campaign:
     def _result(self, plan: RunPlan) -> Result:
         directory = self._of(plan)
         evidence = Evidence.from_dict(json.loads((directory / _EVIDENCE).read_text()))
-        with Journal(directory / "journal.sqlite") as journal:
-            samples, events = read_journal(journal)
-        found, false_alarms = timings(samples, events, evidence.marks)
+        found, false_alarms = _timings(directory / "journal.sqlite", evidence)
         return Result(plan, evidence, judge(evidence), found, false_alarms, directory)
+
+
+def _timings(journal: Path, evidence: Evidence) -> tuple[list[Timing], int]:
+    if not journal.exists():
+        return [], 0  # whatever moved the guest keeps none
+    with Journal(journal) as kept:
+        return timings(*read_journal(kept), evidence.marks)
 
 
 def to_dict(results: Iterable[Result]) -> list[dict[str, object]]:

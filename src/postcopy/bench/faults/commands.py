@@ -18,6 +18,9 @@ _HANDS = 2
 """How often a command that gave up is followed by another, as by somebody who looks at it."""
 
 
+_LOOK_SECONDS = 1.0
+
+
 class Commands:
     """Runs ``postcopy migrate`` and whatever follows it, with a journal of their own.
 
@@ -35,9 +38,9 @@ class Commands:
         """All of them, in order."""
 
     async def follow(self, settled: Callable[[], Awaitable[bool]]) -> None:
-        """Begin the migration, and return when a command has ended by itself and that was it.
+        """Begin the migration, and return when the guest is where it can stay, or nobody helps.
 
-        :param settled: whether the guest is where it can stay.
+        :param settled: whether the guest is there.
         """
         await self._start(self._subject.migrate())
         hands = 0
@@ -45,13 +48,18 @@ class Commands:
             assert self._current is not None
             code = await self._current.wait()
             self.done[-1] = replace(self.done[-1], exit_code=code)
+            attach = self._subject.attach()
+            if attach is None:
+                while not await settled():  # noqa: ASYNC110 - it may end by itself, unannounced
+                    await asyncio.sleep(_LOOK_SECONDS)
+                return
             if self.done[-1].killed:
                 await self._replaced.wait()
             elif code == 0 or hands == _HANDS or await settled():
                 return
             else:
                 hands += 1
-                await self._start(self._subject.attach(), by_hand=True)
+                await self._start(attach, by_hand=True)
 
     async def kill(self) -> Mend:
         """Kill the one that runs, and return what has another one take its place.
@@ -65,8 +73,9 @@ class Commands:
         await self._current.kill()
 
         async def again() -> None:
-            await self._start(self._subject.attach())
-            self._replaced.set()
+            if (attach := self._subject.attach()) is not None:
+                await self._start(attach)
+                self._replaced.set()
 
         return again
 
@@ -75,12 +84,12 @@ class Commands:
         if self._current is not None and self._current.running:
             await self._current.kill()
 
-    async def _start(self, arguments: list[str], *, by_hand: bool = False) -> None:
+    async def _start(self, command: list[str], *, by_hand: bool = False) -> None:
         log = self._directory / f"command-{len(self.done) + 1}.log"
         self._current = await processes.start(
-            *processes.this_command(*arguments),
+            *command,
             log=log,
             on_line=self._hear,
             env={**os.environ, "POSTCOPY_STATE_DIR": str(self._directory)},
         )
-        self.done.append(Command(tuple(arguments), time.time(), by_hand=by_hand))
+        self.done.append(Command(tuple(command), time.time(), by_hand=by_hand))

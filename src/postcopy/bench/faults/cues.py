@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Callable
 
 from postcopy.bench.faults.model import Moment
 
@@ -26,9 +27,10 @@ def moments_in(line: str) -> tuple[Moment, ...]:
 
 
 class Cues:
-    """The moments that have come, each with its times."""
+    """The moments that have come, each with its times in Unix seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self._at: dict[Moment, list[float]] = defaultdict(list)
         self._changed = asyncio.Event()
 
@@ -39,7 +41,7 @@ class Cues:
 
     def come(self, moment: Moment) -> None:
         """Note that a moment has come now."""
-        self._at[moment].append(time.time())
+        self._at[moment].append(self._now())
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -52,7 +54,3 @@ class Cues:
         while (at := self.first(moment, since)) is None:
             await self._changed.wait()
         return at
-
-    def to_dict(self) -> dict[str, list[float]]:
-        """Return all times, by moment."""
-        return {str(moment): list(times) for moment, times in self._at.items()}

@@ -34,7 +34,7 @@ class Command:
     :ivar by_hand: whether it was started because the one before had left the guest as it was.
     """
 
-    arguments: tuple[str, ...]
+    line: tuple[str, ...]
     started_at: float
     exit_code: int | None = None
     killed: bool = False
@@ -91,7 +91,7 @@ class Evidence:
                 Mark(**{**mark, "fault": Fault.from_dict(mark["fault"])}) for mark in data["marks"]
             ),
             "commands": tuple(
-                Command(**{**command, "arguments": tuple(command["arguments"])})
+                Command(**{**command, "line": tuple(command["line"])})
                 for command in data["commands"]
             ),
             "sight": Sight.from_dict(data["sight"]),

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from postcopy.bench.faults.breaking import Breaker
@@ -17,20 +18,29 @@ from postcopy.errors import PostcopyError
 from postcopy.lab.observer import memory_verdict
 from postcopy.lab.records import Beat
 
-__all__ = ["BOUND_SECONDS", "execute"]
+__all__ = ["Patience", "execute"]
 
-BOUND_SECONDS = 120.0
-"""How long a run may take besides its faults; what is not over by then is stuck."""
-
-_ARRIVAL_SECONDS = 0.5
-"""The pages that arrive last come after the end."""
-_SIGHT_SECONDS = 15.0
-"""How long what is left over may take to end, after the command has."""
 _LAST_LINES = 12
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long things may take, in seconds.
+
+    :ivar bound: a run besides its faults; a guest that is not where it can stay by then is stuck.
+    :ivar arrival: the pages that arrive last come after the end.
+    :ivar ending: what is left over after the last command has ended, until it ends, too.
+    :ivar doubt: the same after a command that gave up, before another one is started.
+    """
+
+    bound: float = 120.0
+    arrival: float = 0.5
+    ending: float = 15.0
+    doubt: float = 3.0
+
+
 async def execute(
-    floor: Floor, plan: RunPlan, directory: Path, *, bound: float = BOUND_SECONDS
+    floor: Floor, plan: RunPlan, directory: Path, patience: Patience | None = None
 ) -> Evidence:
     """Carry out a run, keep its journal and logs in a directory, and leave nothing else behind."""
     started_at = time.time()
@@ -42,13 +52,13 @@ async def execute(
         trouble = f"not begun: {error.message}"
         return Evidence(started_at=started_at, ended_at=time.time(), trouble=trouble)
     try:
-        return await _carry_out(subject, plan, link, directory, bound)
+        return await _carry_out(subject, plan, link, directory, patience or Patience())
     finally:
         await asyncio.shield(_clean(subject, link, directory))
 
 
 async def _carry_out(
-    subject: Subject, plan: RunPlan, link: LinkFaults, directory: Path, bound: float
+    subject: Subject, plan: RunPlan, link: LinkFaults, directory: Path, patience: Patience
 ) -> Evidence:
     started_at = time.time()
     cues = Cues()
@@ -56,21 +66,25 @@ async def _carry_out(
     breaker = Breaker(plan.faults, cues, link, commands, subject)
 
     async def settled() -> bool:
-        return (await _look(subject)).settled
+        return (await _look(subject, patience.doubt)).settled
 
     breaking = asyncio.create_task(breaker.run())
+    telling = asyncio.create_task(subject.tell(cues.come))
     try:
         with contextlib.suppress(TimeoutError):  # then it is stuck, and looked at as it is
-            async with asyncio.timeout(bound + sum(fault.seconds for fault in plan.faults)):
+            async with asyncio.timeout(
+                patience.bound + sum(fault.seconds for fault in plan.faults)
+            ):
                 await commands.follow(settled)
     finally:
         breaking.cancel()
-        await asyncio.gather(breaking, return_exceptions=True)
+        telling.cancel()
+        await asyncio.gather(breaking, telling, return_exceptions=True)
         await asyncio.shield(breaker.mend())
         await asyncio.shield(commands.end())
     failure = None if breaking.cancelled() else breaking.exception()
-    await asyncio.sleep(_ARRIVAL_SECONDS)
-    sight = await _look(subject)
+    await asyncio.sleep(patience.arrival)
+    sight = await _look(subject, patience.ending)
     ended_at = time.time()
     whole = len(sight.running) == 1 and sight.settled
     beats = [record.at for record in subject.heard(DESTINATION) if isinstance(record, Beat)]
@@ -88,9 +102,9 @@ async def _carry_out(
     )
 
 
-async def _look(subject: Subject) -> Sight:
-    """Look until nothing is on the move any more, for some seconds at most."""
-    deadline = time.time() + _SIGHT_SECONDS
+async def _look(subject: Subject, seconds: float) -> Sight:
+    """Look until nothing is on the move any more, for so many seconds at most."""
+    deadline = time.time() + seconds
     while True:
         sight = await subject.look()
         good = sight.settled and not sight.records and len(sight.running) == 1

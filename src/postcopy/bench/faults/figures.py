@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from postcopy.bench.faults.campaign import Result
+from postcopy.bench.faults.floors import RIVALS
 from postcopy.bench.faults.judge import Fate
 from postcopy.bench.faults.model import Kind
 from postcopy.bench.statistics import quantile
@@ -54,7 +55,8 @@ class Row:
 class Summary:
     """A campaign, or what there is of it.
 
-    :ivar failed: the runs in which something happened to a guest that need not have.
+    :ivar failed: the runs in which something happened to a guest that need not have, a rival's
+        left out.
     :ivar untried: the runs that say nothing.
     :ivar by_hand: the runs in which a command gave up and another had to be started.
     """
@@ -84,7 +86,9 @@ def summarize(results: Sequence[Result]) -> Summary:
         rows.append(_row(floor, None, here))
     return Summary(
         tuple(rows),
-        failed=tuple(one.plan.name for one in results if one.ruling.failed),
+        failed=tuple(
+            one.plan.name for one in results if one.ruling.failed and one.plan.floor not in RIVALS
+        ),
         untried=tuple(one.plan.name for one in results if one.ruling.fate is Fate.UNTRIED),
         by_hand=tuple(
             one.plan.name for one in results if any(c.by_hand for c in one.evidence.commands)

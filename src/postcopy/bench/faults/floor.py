@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from postcopy.bench.faults.model import Fault, Kind, RunPlan
+from postcopy.bench.faults.model import Fault, Kind, Moment, RunPlan
 from postcopy.lab.link import DataLink
 from postcopy.lab.observer import Observation
 from postcopy.lab.records import Record, Verdict
@@ -73,11 +73,18 @@ class Subject(Protocol):
         ...
 
     def migrate(self) -> list[str]:
-        """Return the arguments of ``postcopy`` that move it as planned."""
+        """Return the command that moves it as planned."""
         ...
 
-    def attach(self) -> list[str]:
-        """Return those that pick it up after the first command was killed."""
+    def attach(self) -> list[str] | None:
+        """Return the command that picks it up after that one has ended; None where there is none.
+
+        Without one, a guest is left to whatever becomes of it.
+        """
+        ...
+
+    async def tell(self, come: Callable[[Moment], None]) -> None:
+        """Tell the moments that the command itself does not, until cancelled."""
         ...
 
     async def strike(self, fault: Fault) -> Mend:

@@ -32,9 +32,12 @@ class LinkFaults:
         await self._link.up()
         await self._link.set_rate(self._rate)
 
-    async def strike(self, fault: Fault) -> Mend:
-        """Do a fault and return what undoes it, which must be called."""
+    async def free(self) -> None:
+        """Wait until no fault is under way, and have the next one wait for the `strike` to come."""
         await self._busy.acquire()
+
+    async def strike(self, fault: Fault) -> Mend:
+        """Do a fault, after `free`, and return what undoes it, which must be called."""
         try:
             return await self._strike(fault)
         except BaseException:

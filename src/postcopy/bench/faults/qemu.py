@@ -7,7 +7,7 @@ from pathlib import Path
 from postcopy import pids
 from postcopy.bench.faults import monitor
 from postcopy.bench.faults.floor import DESTINATION, SOURCE, Copy, Mend, Sight
-from postcopy.bench.faults.model import Fault, Kind, RunPlan, Side
+from postcopy.bench.faults.model import Fault, Kind, Moment, RunPlan, Side
 from postcopy.errors import NotFoundError, PostcopyError
 from postcopy.lab.guest import LabGuest
 from postcopy.lab.lab import Lab
@@ -15,6 +15,7 @@ from postcopy.lab.link import DataLink
 from postcopy.lab.machine import GuestSpec
 from postcopy.lab.observer import Observation
 from postcopy.lab.records import Record, Verdict
+from postcopy.processes import this_command
 
 __all__ = ["QemuFloor"]
 
@@ -59,10 +60,13 @@ class QemuSubject:
 
     def migrate(self) -> list[str]:
         where = [self.name, DESTINATION, "--lab", self._guest.lab.name]
-        return ["migrate", *where, "--policy", self._plan.policy]
+        return this_command("migrate", *where, "--policy", self._plan.policy)
 
-    def attach(self) -> list[str]:
-        return ["attach", self.name]
+    def attach(self) -> list[str] | None:
+        return this_command("attach", self.name)
+
+    async def tell(self, come: Callable[[Moment], None]) -> None:
+        """The command says it all."""
 
     async def strike(self, fault: Fault) -> Mend:
         if fault.kind is not Kind.MONITOR:

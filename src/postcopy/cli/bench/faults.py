@@ -1,23 +1,26 @@
 """``postcopy bench faults``."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from postcopy.bench.faults.campaign import Campaign, Result, read_plan, to_dict
-from postcopy.bench.faults.execute import BOUND_SECONDS
+from postcopy.bench.faults.execute import Patience
 from postcopy.bench.faults.figures import Row, Spread, Summary, summarize
-from postcopy.bench.faults.floors import FLOORS, make_floor
+from postcopy.bench.faults.floors import FLOORS, RIVALS, make_floor, plans_for
 from postcopy.bench.faults.judge import Fate
 from postcopy.bench.faults.model import RunPlan
-from postcopy.bench.faults.plan import plan_run
 from postcopy.cli.lab import progress
 from postcopy.cli.output import format_option, print_data, print_table, runs_async
 from postcopy.errors import NotFoundError, UsageError
 from postcopy.units import format_seconds
 
 __all__ = ["faults"]
+
+_HELPED, _UNHELPED = Patience(), Patience(bound=300.0)
+"""How long guests may take before they are called stuck."""
 
 
 @click.command()
@@ -28,13 +31,23 @@ __all__ = ["faults"]
     show_default=True,
     help="How many, on each floor.",
 )
-@click.option("--seed", type=int, help="What all chance follows from; a random one if not said.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    help="What all chance follows from; by chance if not said.",
+)
 @click.option(
     "--floor",
     "names",
     type=click.Choice(list(FLOORS)),
     multiple=True,
-    help="What moves the guests; may be given several times.  [default: all]",
+    help="Where guests are moved; may be given several times.  [default: all]",
+)
+@click.option(
+    "--against",
+    type=click.Choice(list(RIVALS)),
+    multiple=True,
+    help="Also do what befalls the libvirt floor to guests that this moves and nobody helps.",
 )
 @click.option(
     "--run", "only", type=click.IntRange(1), metavar="K", help="Only run number K of the seed."
@@ -43,7 +56,7 @@ __all__ = ["faults"]
     "--replay",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Do once more what the plan of an earlier run says: its directory, or the file.",
+    help="Do an earlier run once more: its directory, or the plan.json in it.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the last campaign that is not finished.")
 @click.option("--fresh", is_flag=True, help="Begin anew, where the same command would go on.")
@@ -52,21 +65,20 @@ __all__ = ["faults"]
     type=click.IntRange(1, 16),
     default=1,
     show_default=True,
-    help="Labs side by side. They share this machine: figures of time suffer.",
+    help="Labs side by side. They share this machine, and figures of time suffer.",
 )
 @click.option(
     "--bound",
     type=click.FloatRange(min=1),
-    default=BOUND_SECONDS,
-    show_default=True,
     metavar="SECONDS",
-    help="How long a run may take besides its faults.",
+    help=f"How long a run may take besides its faults.  [default: {_HELPED.bound:.0f};"
+    f" {_UNHELPED.bound:.0f} with nobody's help]",
 )
 @click.option(
     "--lab",
     default="bench-faults",
     show_default=True,
-    help="What its labs are called, with a number. Such labs are taken down first.",
+    help="What its labs are called, before a number. Labs of these names are taken down first.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be broken, and when.")
 @format_option
@@ -75,17 +87,18 @@ async def faults(
     runs: int,
     seed: int | None,
     names: tuple[str, ...],
+    against: tuple[str, ...],
     only: int | None,
     replay: Path | None,
     resume: bool,
     fresh: bool,
     jobs: int,
-    bound: float,
+    bound: float | None,
     lab: str,
     dry_run: bool,
     format_: str,
 ) -> int:
-    """Move guests while links, daemons and commands break, and say what became of the guests.
+    """Break links, daemons and commands while guests move, and say what became of the guests.
 
     Each run boots a guest, has `postcopy migrate` move it, and breaks one thing or several, at
     random moments. Everything follows from the seed. A campaign that was killed is gone on with by
@@ -93,11 +106,30 @@ async def faults(
 
     Exit code 0 only if no guest was lost, doubled, corrupted or stuck that need not have been.
     """
+    campaign = None
+    if resume:
+        campaign = Campaign.unfinished()
+        if campaign is None:
+            raise NotFoundError("no campaign is unfinished", hint="begin one: leave --resume out")
+        plans = list(campaign.plans)
+    else:
+        plans = _plans(
+            runs, seed, (*(names or (() if against else FLOORS)), *against), only, replay
+        )
     if dry_run:
-        plans = _plans(runs, seed, names, only, replay)
         print_data([plan.to_dict() for plan in plans], format_, lambda: _print_plans(plans))
         return 0
-    campaign = _campaign(runs, seed, names, only, replay, resume=resume, fresh=fresh)
+    if campaign is None:
+        campaign = (None if fresh else Campaign.unfinished(plans)) or Campaign.begin(plans)
+    results = await _run(campaign, lab, jobs, bound)
+    summary = summarize(results)
+    data = {"directory": str(campaign.directory), **summary.to_dict(), "runs": to_dict(results)}
+    directory = campaign.directory
+    print_data(data, format_, lambda: _print(summary, results, directory))
+    return 1 if summary.failed or summary.untried else 0
+
+
+async def _run(campaign: Campaign, lab: str, jobs: int, bound: float | None) -> list[Result]:
     total = len(campaign.plans)
     with progress() as stage:
         stage(f"{total} runs, {len(campaign.left)} of them to do, in {campaign.directory}")
@@ -107,54 +139,29 @@ async def faults(
             stage(f"[{count}/{total}] {result.plan.name}: {_told(result)}")
 
         for name in dict.fromkeys(plan.floor for plan in campaign.plans):
-            labs = [f"{lab}-{number}" for number in range(1, jobs + 1)]
-            floors = [make_floor(name, one) for one in labs]
-            await campaign.run(floors, bound=bound, progress=stage, done=done)
-    results = campaign.results()
-    summary = summarize(results)
-    data = {"directory": str(campaign.directory), **summary.to_dict(), "runs": to_dict(results)}
-    print_data(data, format_, lambda: _print(summary, results, campaign.directory))
-    return 1 if summary.failed or summary.untried else 0
+            floors = [make_floor(name, f"{lab}-{number}") for number in range(1, jobs + 1)]
+            patience = _UNHELPED if name in RIVALS else _HELPED
+            if bound is not None:
+                patience = replace(patience, bound=bound)
+            await campaign.run(floors, patience, progress=stage, done=done)
+    return campaign.results()
 
 
 def _plans(
     runs: int, seed: int | None, names: tuple[str, ...], only: int | None, replay: Path | None
 ) -> list[RunPlan]:
     if replay is not None:
-        if only is not None or seed is not None or names:
+        if only is not None or seed is not None:
             raise UsageError(
-                "--replay goes without --seed, --floor and --run",
+                "--replay goes without --seed and --run",
                 hint="the plan of the earlier run says all of that",
             )
         return [read_plan(replay)]
     if only is not None and seed is None:
         raise UsageError("--run K goes with --seed S", hint="a run is known by both")
-    seed = random.randrange(1 << 31) if seed is None else seed
+    chosen = random.randrange(1 << 31) if seed is None else seed
     numbers = [only] if only is not None else range(1, runs + 1)
-    return [
-        plan_run(seed, number, name, FLOORS[name].kinds)
-        for name in dict.fromkeys(names or FLOORS)
-        for number in numbers
-    ]
-
-
-def _campaign(
-    runs: int,
-    seed: int | None,
-    names: tuple[str, ...],
-    only: int | None,
-    replay: Path | None,
-    *,
-    resume: bool,
-    fresh: bool,
-) -> Campaign:
-    if resume:
-        found = Campaign.unfinished()
-        if found is None:
-            raise NotFoundError("no campaign is unfinished", hint="begin one: leave --resume out")
-        return found
-    plans = _plans(runs, seed, names, only, replay)
-    return (None if fresh else Campaign.unfinished(plans)) or Campaign.begin(plans)
+    return [plan for name in dict.fromkeys(names) for plan in plans_for(name, chosen, numbers)]
 
 
 def _told(result: Result) -> str:
@@ -169,14 +176,14 @@ def _print_plans(plans: list[RunPlan]) -> None:
 
 
 def _print(summary: Summary, results: list[Result], directory: Path) -> None:
-    bad: list[Fate] = [
-        fate for fate in Fate if fate in summary.fates and fate not in (Fate.MOVED, Fate.STAYED)
-    ]
+    good = (Fate.MOVED, Fate.STAYED)
+    shown: list[Fate] = [*good, *(fate for fate in Fate if summary.fates.get(fate, 0))]
+    shown = list(dict.fromkeys(shown))
     columns = (
-        "floor", "what broke", "runs", "moved", "stayed", *bad, "not to be helped",
-        "noticed: median, 95 %", "back: median, 95 %",
-    )  # fmt: skip
-    print_table(columns, [_row(row, bad) for row in summary.rows])
+        *("floor", "what broke", "runs", *shown, "not to be helped"),
+        *("noticed: median, 95 %", "back: median, 95 %"),
+    )
+    print_table(columns, [_row(row, shown) for row in summary.rows])
     for result in results:
         if not result.ruling.good:
             click.echo(f"{result.plan}\n    {_told(result)}\n    {result.directory}")
@@ -188,11 +195,10 @@ def _print(summary: Summary, results: list[Result], directory: Path) -> None:
     )
 
 
-def _row(row: Row, bad: list[Fate]) -> list[object]:
-    counts = [row.fates.get(fate, 0) for fate in (Fate.MOVED, Fate.STAYED, *bad)]
-    what = row.kind or "all"
-    return [row.floor, what, row.runs, *counts, row.unavoidable, _spread(row.noticed),
-            _spread(row.back)]  # fmt: skip
+def _row(row: Row, shown: list[Fate]) -> list[object]:
+    counts = [row.fates.get(fate, 0) for fate in shown]
+    times = (_spread(row.noticed), _spread(row.back))
+    return [row.floor, row.kind or "all", row.runs, *counts, row.unavoidable, *times]
 
 
 def _spread(spread: Spread) -> str:

@@ -1,0 +1,170 @@
+"""Domains of the lab, moved between two libvirts."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from postcopy import pids
+from postcopy.bench.faults import monitor
+from postcopy.bench.faults.floor import DESTINATION, SOURCE, Copy, Mend, Sight
+from postcopy.bench.faults.model import Fault, Kind, Moment, RunPlan, Side
+from postcopy.errors import NotFoundError, PostcopyError
+from postcopy.lab import libvirtd
+from postcopy.lab.domain import LabDomain
+from postcopy.lab.host import Host
+from postcopy.lab.lab import Lab
+from postcopy.lab.link import DataLink
+from postcopy.lab.machine import GuestSpec
+from postcopy.lab.observer import Observation
+from postcopy.lab.records import Record, Verdict
+from postcopy.processes import this_command
+
+__all__ = ["LibvirtFloor", "LibvirtSubject", "kill_daemon"]
+
+_ANSWER_SECONDS = 10.0
+
+
+class LibvirtFloor:
+    """A `postcopy.bench.faults.floor.Floor`.
+
+    :param lab: the name of its lab.
+    """
+
+    name = "libvirt"
+    kinds = frozenset(Kind)
+
+    def __init__(self, lab: str) -> None:
+        self._lab = Lab(lab)
+
+    async def up(self, progress: Callable[[str], None]) -> None:
+        await self._lab.down(progress=progress)
+        await self._lab.up(progress=progress)
+
+    async def down(self) -> None:
+        await self._lab.down()
+
+    def link(self) -> DataLink:
+        return self._lab.link()
+
+    async def boot(self, plan: RunPlan) -> "LibvirtSubject":
+        hosts = [self._lab.host(name) for name in (SOURCE, DESTINATION)]
+        await asyncio.gather(*(libvirtd.ensure(host) for host in hosts))
+        spec = GuestSpec(name=plan.name, workload=plan.workload)
+        return LibvirtSubject(await LabDomain.start(self._lab, spec, SOURCE), plan)
+
+
+async def kill_daemon(host: Host) -> Mend:
+    """Kill a host's libvirtd, and return what starts it again.
+
+    :raises NotFoundError: when it does not run.
+    """
+    number = libvirtd.pid(host)
+    if number is None:
+        raise NotFoundError(f"libvirtd of {host.name} does not run", hint="has it crashed?")
+    await host.run("kill", f"-{signal.SIGKILL}", str(number))
+
+    async def start() -> None:
+        await libvirtd.ensure(host)
+
+    return start
+
+
+class LibvirtSubject:
+    """A `postcopy.bench.faults.floor.Subject`."""
+
+    def __init__(self, domain: LabDomain, plan: RunPlan) -> None:
+        self.domain = domain
+        self.plan = plan
+
+    @property
+    def name(self) -> str:
+        return self.domain.spec.name
+
+    def migrate(self) -> list[str]:
+        where = [self.name, DESTINATION, "--lab", self.domain.lab.name]
+        return this_command("migrate", *where, "--policy", self.plan.policy)
+
+    def attach(self) -> list[str] | None:
+        return this_command("attach", self.name)
+
+    async def tell(self, come: Callable[[Moment], None]) -> None:
+        """The command says it all."""
+
+    async def strike(self, fault: Fault) -> Mend:
+        host = SOURCE if fault.side is Side.SOURCE else DESTINATION
+        if fault.kind is Kind.DAEMON:
+            return await kill_daemon(self.domain.hosts[host])
+        if fault.kind is not Kind.MONITOR:
+            raise ValueError(f"libvirt has no {fault.kind}")
+        pid = self.domain.qemu(host)
+        if pid is None:
+            raise NotFoundError(f"there is no QEMU on {host} to stop", hint="was it over already?")
+        return await monitor.stop(pid)
+
+    async def look(self) -> Sight:
+        hosts = self.domain.hosts
+        found = dict(zip(hosts, await asyncio.gather(*map(self._look, hosts)), strict=True))
+        copies, wrong, settled = [], [], True
+        running = [host for host, seen in found.items() if seen and seen["State"] == "running"]
+        for host, seen in found.items():
+            if seen is None:
+                continue
+            state, reason = seen["State"], seen["Reason"]
+            if state != "shut off":
+                copies.append(Copy(host, f"{state} ({reason})", state == "running"))
+            settled = settled and not ("post-copy" in reason or state in ("paused", "no answer"))
+            if host not in running:
+                wrong.append(f"it is defined on {host} still, {state}")
+            elif seen["Persistent"] != "yes":
+                wrong.append(f"it runs on {host} and is not defined there")
+        return Sight(tuple(copies), "; ".join(wrong), settled)
+
+    async def _look(self, name: str) -> Mapping[str, str] | None:
+        """Return what a daemon says of the domain; None where it knows of none."""
+        host, uuid = self.domain.hosts[name], self.domain.uuid
+        try:
+            info = await host.run("virsh", "dominfo", uuid, check=False, timeout=_ANSWER_SECONDS)
+            state = await host.run(
+                *("virsh", "domstate", "--reason", uuid), check=False, timeout=_ANSWER_SECONDS
+            )
+        except PostcopyError as error:
+            return {"State": "no answer", "Reason": error.message, "Persistent": ""}
+        if "failed to get domain" in info.stderr:
+            return None
+        if info.returncode or state.returncode:
+            said = (info.stderr + state.stderr).strip()
+            return {"State": "no answer", "Reason": said, "Persistent": ""}
+        lines = (line.partition(":") for line in info.stdout.splitlines())
+        told = {key.strip(): value.strip() for key, _, value in lines}
+        reason = state.stdout.partition("(")[2].partition(")")[0]
+        return {"State": told["State"], "Reason": reason, "Persistent": told["Persistent"]}
+
+    async def verify(self) -> Verdict:
+        return await self.domain.verify()
+
+    def observe(self, started_at: float, ended_at: float) -> Observation:
+        return self.domain.observe(started_at, ended_at)
+
+    def heard(self, host: str) -> list[Record]:
+        return self.domain.heard(host)
+
+    def logs(self) -> Mapping[str, Path]:
+        kept = {}
+        for name, host in self.domain.hosts.items():
+            kept[f"console-{name}.log"] = self.domain.console_log(name)
+            kept[f"qemu-{name}.log"] = self.domain.qemu_log(name)
+            kept[f"libvirtd-{name}.log"] = host.root_dir / "var/log/libvirt/libvirtd.log"
+        return kept
+
+    async def remove(self) -> None:
+        hosts = self.domain.hosts
+        # By force: one that hangs would hold up its daemon, too.
+        doomed = {self.domain.qemu(host) for host in hosts} - {None}
+        await pids.end(lambda pid: pid in doomed)
+        await asyncio.gather(*(libvirtd.ensure(host) for host in hosts.values()))
+        await self.domain.stop()
+        for name, host in hosts.items():
+            self.domain.qemu_log(name).unlink(missing_ok=True)
+            # The daemon writes on at the end of it.
+            (host.root_dir / "var/log/libvirt/libvirtd.log").open("w").close()
