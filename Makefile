@@ -1,7 +1,7 @@
 # What a developer can do here. Everything runs from .venv, which the first target makes.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cloud test-unit check checks-page format lock lab-down prove-bare clean
+.PHONY: help setup demo test test-cloud test-unit check checks-page manual format lock lab-down prove-bare clean
 
 BIN := .venv/bin
 ARGS ?=
@@ -35,6 +35,11 @@ check: ## ruff, mypy --strict, and the rule that lower rooms never import upper 
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+manual: ## write docs/man/postcopy.1 anew after a change of the commands
+	@scripts/setup.sh --check
+	@$(BIN)/python -m postcopy.cli.manual >docs/man/postcopy.1.new
+	@mv docs/man/postcopy.1.new docs/man/postcopy.1
 
 format: ## let ruff mend what it can
 	@scripts/setup.sh --check

@@ -1,6 +1,8 @@
-"""What set-up would do, and what it did, as people and as programs read it."""
+"""What set-up would do, and what it did, as people and as programs read it; and asking first."""
 
-from collections.abc import Sequence
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,20 @@ from typing import Any
 import click
 
 from postcopy.cli.output import print_data, print_table
+from postcopy.errors import RefusedError
 from postcopy.setup import Plan, Record, describe
 from postcopy.setup.session import Proposal
 
-__all__ = ["print_plans", "print_outcome", "print_overrides", "print_records", "undo_command"]
+__all__ = [
+    "confirm",
+    "print_outcome",
+    "print_overrides",
+    "print_plans",
+    "print_records",
+    "say",
+    "told_how_to_undo",
+    "undo_command",
+]
 
 
 def undo_command(record: Record) -> str:
@@ -93,3 +105,39 @@ def print_records(format_: str) -> None:
     ]  # fmt: skip
     columns = ("record", "written", "hosts", "state", "for")
     print_data(data, format_, lambda: print_table(columns, rows))
+
+
+@contextlib.contextmanager
+def told_how_to_undo(record: Record) -> Iterator[None]:
+    """Say, if the block ends early, how to go on and how to take back what was done."""
+    try:
+        yield
+    except BaseException:
+        if record.stopped_at is not None:
+            click.echo(
+                f"stopped at step {record.stopped_at + 1} of {len(record.steps)}; run it again to"
+                f" go on, or take it back: {undo_command(record)}",
+                err=True,
+            )
+        raise
+
+
+def confirm(question: str, yes: bool, more: str = "") -> None:
+    """Ask before anything is changed.
+
+    :raises RefusedError: when there is nobody to ask.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError(
+            "nothing was changed: there is no terminal to ask at",
+            hint="; ".join(filter(None, ["run it with --yes, or --dry-run to see the plan", more])),
+        )
+    if not click.confirm(question, err=True):
+        raise click.Abort
+
+
+def say(text: str) -> None:
+    """Tell what is being done."""
+    click.echo(text, err=True)

@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +11,18 @@ from typing import TYPE_CHECKING
 import click
 
 from postcopy.cli.changes import (
+    confirm,
     print_outcome,
     print_overrides,
     print_plans,
     print_records,
+    say,
+    told_how_to_undo,
     undo_command,
 )
 from postcopy.cli.output import format_option, print_data, runs_async
 from postcopy.cli.reach import inventory_option, lab_option, limit_option, reach
-from postcopy.errors import RefusedError, UnavailableError, UsageError
+from postcopy.errors import UnavailableError, UsageError
 from postcopy.hosts import HostAccess
 from postcopy.setup import Begun, LostSecretError, Record, alone, begin, go_on, undo
 from postcopy.setup.session import Proposal, propose, verify
@@ -138,12 +140,12 @@ async def _carry_out(
     if wish.format == "table":
         print_plans(proposal, wish.format)
     plans = [plan for plan in proposal.plans if not plan.empty]
-    _confirm(f"do this on {', '.join(plan.host for plan in plans)}?", wish.yes)
+    confirm(f"do this on {', '.join(plan.host for plan in plans)}?", wish.yes)
     material.keep()
     ways = {host.name: host for host in hosts}
     begun = await begin(plans, ways, time.time(), wish.lab)
-    with _told_how_to_undo(begun.record):
-        await go_on(begun, ways, _say)
+    with told_how_to_undo(begun.record):
+        await go_on(begun, ways, say)
     left = await verify(proposal, hosts)
     print_outcome(proposal, begun.record, [finding.to_dict() for finding in left], wish.format)
     if left or any(plan.left for plan in proposal.plans):
@@ -168,7 +170,7 @@ async def _pick_up(record: Record, hosts: Sequence[HostAccess], wish: _Wish) -> 
         err=True,
     )
     if wish.looks:
-        _say(f"without --dry-run and --emit it goes on; or: {undo_command(record)}")
+        say(f"without --dry-run and --emit it goes on; or: {undo_command(record)}")
         return
     missing = set(record.hosts) - {host.name for host in hosts}
     if missing:
@@ -176,44 +178,14 @@ async def _pick_up(record: Record, hosts: Sequence[HostAccess], wish: _Wish) -> 
             f"it was about {', '.join(sorted(missing))} too, and cannot go on without",
             hint=f"name all of {', '.join(record.hosts)}; or take it back: {undo_command(record)}",
         )
-    _confirm("go on from there?", wish.yes, f"or take it back: {undo_command(record)}")
+    confirm("go on from there?", wish.yes, f"or take it back: {undo_command(record)}")
     ways = {host.name: host for host in hosts}
     try:
-        with _told_how_to_undo(record):
-            await go_on(Begun(record), ways, _say)
+        with told_how_to_undo(record):
+            await go_on(Begun(record), ways, say)
     except LostSecretError as error:
-        _say(f"{error.message}: it is taken back, and planned anew")
-        await undo(record, ways, _say)
-
-
-@contextlib.contextmanager
-def _told_how_to_undo(record: Record) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        if record.stopped_at is not None:
-            click.echo(
-                f"stopped at step {record.stopped_at + 1} of {len(record.steps)}; run it again to"
-                f" go on, or take it back: {undo_command(record)}",
-                err=True,
-            )
-        raise
-
-
-def _confirm(question: str, yes: bool, more: str = "") -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise RefusedError(
-            "nothing was changed: there is no terminal to ask at",
-            hint="; ".join(filter(None, ["run it with --yes, or --dry-run to see the plan", more])),
-        )
-    if not click.confirm(question, err=True):
-        raise click.Abort
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
+        say(f"{error.message}: it is taken back, and planned anew")
+        await undo(record, ways, say)
 
 
 async def _undo(id_: str, yes: bool, format_: str) -> None:
@@ -223,10 +195,10 @@ async def _undo(id_: str, yes: bool, format_: str) -> None:
         for step in reversed(steps):
             click.echo(f"take back {step.host}: {step}")
     if steps:
-        _confirm("take this back?", yes)
+        confirm("take this back?", yes)
     async with _reached(tuple(record.hosts), record.lab) as reached:
         with alone():
-            left = await undo(record, {host.name: host for host in reached}, _say)
+            left = await undo(record, {host.name: host for host in reached}, say)
     data = {"record": record.id, "state": record.state, "left": left}
     lines = left or [f"record {record.id} is undone"]
     print_data(data, format_, lambda: click.echo("\n".join(lines)))

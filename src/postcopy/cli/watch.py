@@ -60,6 +60,12 @@ __all__ = ["watch"]
     help="When to look at a host that tells nothing by itself.",
 )
 @click.option("--lab", default="default", show_default=True, help="Whose alpha and beta HOSTs are.")
+@click.option(
+    "--install-unit",
+    is_flag=True,
+    help="Make it a service of systemd's on this machine, with these URIs and options.",
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before that.")
 @formats_option("text", "json")
 @runs_async
 async def watch(
@@ -72,6 +78,8 @@ async def watch(
     recover_for: float | None,
     interval: float,
     lab: str,
+    install_unit: bool,
+    yes: bool,
     format_: str,
 ) -> None:
     """Watch the libvirt hosts at URIs, and recover every post-copy that is interrupted.
@@ -95,6 +103,11 @@ async def watch(
         recover_uri=recover_uri,
         seconds=recover_for,
     )
+    if install_unit:
+        from postcopy.cli.service import install
+
+        await install(uris, _options(), dry_run=dry_run, yes=yes, format_=format_)
+        return
     tell = _teller(format_)
     with contextlib.ExitStack() as stack:
         journal = None if dry_run else _journal(stack, tell)
@@ -186,6 +199,23 @@ def _journal(stack: contextlib.ExitStack, tell: "Callable[[Notice], None]") -> "
     except JournalError as error:
         tell(_about_us(f"nothing will be recorded: {error.message} ({error.hint})"))
         return None
+
+
+def _options() -> list[str]:
+    """Return the options that were given, as a service is to have them."""
+    context = click.get_current_context()
+    words = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and name in _OF_A_SERVICE:
+            value = context.params[name]
+            for one in value if isinstance(value, tuple) else (value,):
+                words += [parameter.opts[-1], str(one)]
+    return words
+
+
+_OF_A_SERVICE = ("hosts", "peer_uri", "recover_uri", "recover_for", "interval")
 
 
 def _ways(uris: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str]:

@@ -195,7 +195,10 @@ class Guard:
 
     def _say(self, kind: Kind, text: str, spread: Spread) -> None:
         notice = self._notice(kind, text, spread=spread)
-        seconds = _STEPS_QUIET_SECONDS if kind is Kind.RECOVERY else _QUIET_SECONDS
+        steps = (Kind.RECOVERY, Kind.RECOVERED)
+        seconds = _STEPS_QUIET_SECONDS if kind in steps else _QUIET_SECONDS
         self._quiet.say(spread.uuid, text, lambda: self._tell(notice), seconds)
         if kind is Kind.RECOVERED:
-            self._quiet.forget(spread.uuid)  # another cut is another story
+            # Another cut is another story; a hypervisor that lags has this one told twice.
+            self._quiet.forget(spread.uuid)
+            self._quiet.say(spread.uuid, text, lambda: None, seconds)

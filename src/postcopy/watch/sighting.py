@@ -15,7 +15,7 @@ class State(enum.StrEnum):
     ARRIVING = "running (post-copy)"
     HALTED = "running (post-copy failed)"
     RUNNING = "running"
-    OTHER = "in another state"
+    OTHER = "neither running nor in post-copy"
 
     @property
     def spread(self) -> bool:
