@@ -224,3 +224,16 @@ def test_without_a_way_to_recover_it_says_so_beforehand(domain: Domain) -> None:
     )  # fmt: skip
     assert "recovery would need a hand" in done.stderr
     assert "postcopy guest prepare" in done.stderr
+
+
+def test_a_path_that_stays_dead_is_gone_around(domain: Domain) -> None:
+    """The control link is a second network between the hosts; the data link never comes back."""
+    around = f"tcp://{domain.lab.host('beta').control_address}"
+    with spawn(
+        "migrate", DOMAIN, "beta", "--lab", LAB, "--policy", "immediate", "--recover-uri", around
+    ) as process:
+        read_until(IN_POSTCOPY, process)
+        time.sleep(0.8)
+        domain.cut.break_("drop")
+        assert "recovered" in finish(process)
+    domain.assert_whole()

@@ -35,6 +35,9 @@ _FIGURES_SECONDS = 0.2
 # How long libvirt is given to refuse a resume before it is taken to have begun.
 _RESUME_SECONDS = 0.3
 
+# How long the call of a migration that is over may take to say so.
+_LAST_SECONDS = 5.0
+
 # How long a host that stopped answering may take to come back before we stop watching.
 _PATIENCE_SECONDS = 60.0
 
@@ -176,7 +179,7 @@ class LibvirtDriver:
         while True:
             sample = await self._sample(event)
             self._phase = sample.phase
-            if sample.phase is Phase.COMPLETED and (self._call is None or self._call_failed):
+            if sample.phase is Phase.COMPLETED and not await self._call_succeeded():
                 await self._put_records_right()
             yield sample
             if sample.phase.terminal or sample.phase is Phase.PAUSED:
@@ -275,6 +278,16 @@ class LibvirtDriver:
     @property
     def _call_failed(self) -> bool:
         return self._call is not None and self._call.done() and bool(self._call.exception())
+
+    async def _call_succeeded(self) -> bool:
+        """Return whether libvirt has brought the migration, which is over, to its end by itself.
+
+        After a quick recovery past libvirt, it may take a moment until its call fails.
+        """
+        if self._call is None:
+            return False
+        await asyncio.wait([self._call], timeout=_LAST_SECONDS)
+        return self._call.done() and not self._call_failed
 
     async def _put_records_right(self) -> None:
         """Do what libvirt leaves undone at the end of a migration that was interrupted."""

@@ -193,14 +193,19 @@ def test_a_reader_that_leaves_is_no_failure(journal: Path) -> None:
         assert b"Traceback" not in process.stderr.read()
 
 
-def test_completion_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "count", "offered"),
+    [("postcopy mi", 1, "migrate"), ("postcopy wa", 1, "watch"),
+     ("postcopy watch --rec", 2, "--recover-uri"), ("postcopy lab ", 2, "status")],
+)  # fmt: skip
+def test_completion_is_offered(words: str, count: int, offered: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from postcopy.cli import main; main()"],
-        env={**os.environ, "_POSTCOPY_COMPLETE": "bash_complete", "COMP_WORDS": "postcopy mi",
-             "COMP_CWORD": "1"},
+        env={**os.environ, "_POSTCOPY_COMPLETE": "bash_complete", "COMP_WORDS": words,
+             "COMP_CWORD": str(count)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert "migrate" in done.stdout
+    assert offered in done.stdout
 
 
 def test_policies_are_listed_with_their_parameters(capsys: pytest.CaptureFixture[str]) -> None:
