@@ -97,3 +97,13 @@ def test_the_listener_of_a_socket_and_what_it_has_in_memory(tmp_path: Path) -> N
     assert resident is not None
     assert 16 << 20 <= resident < 20 << 20
     assert pids.resident_bytes(2**22 + 1, size) is None
+
+
+def test_a_process_is_known_by_its_number_inside_a_namespace() -> None:
+    """Without a namespace of its own, a process has one number only."""
+    with subprocess.Popen(["sleep", "60"]) as child:
+        try:
+            assert pids.inside(os.getpid(), child.pid) == child.pid
+            assert pids.inside(os.getpid(), 2**30) is None
+        finally:
+            child.kill()

@@ -10,6 +10,7 @@ from postcopy.lab.guest import LabGuest
 from postcopy.lab.lab import Lab
 from postcopy.qemu.driver import QemuDriver
 from postcopy.qemu.options import MigrationOptions
+from postcopy.qemu.rescue import SPARE_PORTS
 
 __all__ = ["LabMove"]
 
@@ -96,7 +97,7 @@ class LabMove:
 
 def _wire(guest: LabGuest, source: str, destination: str) -> HostWire:
     address = guest.sides[destination].host.data_address
-    return HostWire(guest.sides[source].host.access(), address, (_PORT, _PORT))
+    return HostWire(guest.sides[source].host.access(), address, (_PORT, _PORT + SPARE_PORTS))
 
 
 async def check(lab: Lab, name: str, destination: str) -> tuple[LabGuest, str]:

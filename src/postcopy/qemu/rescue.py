@@ -16,11 +16,17 @@ from postcopy.migration.recovery import Half, Look, Wire
 from postcopy.qemu.monitor import CommandError, Monitor, NotListeningError
 from postcopy.qemu.status import phase_of
 
-__all__ = ["QemuHalf", "QemuRescue", "half_of"]
+__all__ = ["SPARE_PORTS", "QemuHalf", "QemuRescue", "half_of"]
+
+SPARE_PORTS = 15
+"""How many ports after the migration's own a destination may listen at while that one is taken."""
 
 # A monitor that does not answer for this long has a main loop that waits for a missing page.
 _HUNG_SECONDS = 2.0
 _COMMAND_SECONDS = 5.0
+# A port that QEMU listened at is closed when its main loop comes round, which may be after a
+# command out of band has asked for it again; while that loop hangs, it is not closed at all.
+_CLOSING_TRIES, _CLOSING_SECONDS = 10, 0.02
 
 _HALVES = {
     Phase.POSTCOPY: Half.ACTIVE,
@@ -153,10 +159,27 @@ class QemuRescue:
         :raises RetryableError: when a side is not paused yet.
         """
         try:
-            await self.destination.command("migrate-recover", uri=self._uri)
-            await self.source.command_in_band("migrate", uri=self._uri, resume=True)
+            uri = await self._listen()
+            await self.source.command_in_band("migrate", uri=uri, resume=True)
         except CommandError as error:
             raise RetryableError(error.message, hint="a side may lag behind: try again") from error
+
+    async def _listen(self) -> str:
+        """Have the destination listen, at a port that is free, and return where."""
+        uris = [self._uri] * _CLOSING_TRIES
+        host, colon, port = self._uri.rpartition(":")
+        if port.isdecimal():
+            uris += [f"{host}{colon}{int(port) + spare}" for spare in range(1, SPARE_PORTS + 1)]
+        for number, uri in enumerate(uris, 1):
+            try:
+                await self.destination.command("migrate-recover", uri=uri)
+            except CommandError as error:
+                if "in use" not in error.description or number == len(uris):
+                    raise
+            else:
+                return uri
+            await asyncio.sleep(_CLOSING_SECONDS)
+        raise AssertionError("the last port was tried or refused")
 
     def close(self) -> None:
         """Wait for no answer any more."""

@@ -78,7 +78,7 @@ class FakeRescue:
         self.calls.append(f"break off {' and '.join(names)}")
         if source and self.source is Half.ACTIVE:
             self.source = Half.PAUSED
-        if destination and self.destination is Half.ACTIVE:
+        if destination and self.destination in (Half.ACTIVE, Half.CONNECTING):
             self.destination = Half.PAUSED
 
     async def connect(self) -> None:
@@ -96,7 +96,12 @@ class FakeRescue:
 
     async def connection(self) -> Connection:
         silent = 0.0 if self.carries else self.clock.now() - self._up_at + self._outage
-        return Connection(count=2, unacknowledged_bytes=200_000, silent_seconds=silent)
+        return Connection(
+            count=2,
+            unacknowledged_bytes=200_000,
+            silent_seconds=silent,
+            retransmissions=sum(silent >= tried for tried in (0.2, 0.6, 1.4)),
+        )
 
     async def wait(self, seconds: float) -> bool:
         if not self.carries and seconds:

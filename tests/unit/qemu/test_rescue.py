@@ -96,6 +96,50 @@ async def test_both_are_paused_and_the_destination_listens_before_the_source_con
     await let_go(rescue)
 
 
+@pytest.mark.parametrize(
+    ("refusals", "port"),
+    [(2, 49152), (10, 49153), (12, 49155)],
+    ids=["closed in a moment", "not closed while it hangs", "others are taken, too"],
+)
+async def test_a_port_that_is_not_closed_yet_is_asked_for_again(
+    broken: Broken, monkeypatch: pytest.MonkeyPatch, refusals: int, port: int
+) -> None:
+    monkeypatch.setattr(rescue_module, "_CLOSING_SECONDS", 0.001)
+    asked: list[str] = []
+
+    def recover(arguments: dict[str, Any]) -> dict[str, Any]:
+        asked.append(arguments["uri"])
+        if len(asked) <= refusals:
+            raise ScriptedError("Failed to find an available port: Address already in use")
+        return {}
+
+    def resume(arguments: dict[str, Any]) -> dict[str, Any]:
+        resumed.append(arguments)
+        return {}
+
+    resumed: list[dict[str, Any]] = []
+    broken.destination.replies["migrate-recover"] = recover
+    broken.source.replies["migrate"] = resume
+    rescue = await rescue_of(broken)
+    await rescue.connect()
+    assert asked[0] == URI
+    assert asked[-1] == f"tcp:192.0.2.2:{port}"
+    assert resumed == [{"uri": asked[-1], "resume": True}]
+    await let_go(rescue)
+
+
+async def test_ports_that_are_all_taken_are_an_error_to_try_again(
+    broken: Broken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescue_module, "_CLOSING_SECONDS", 0.001)
+    broken.destination.replies["migrate-recover"] = ScriptedError("Address already in use")
+    rescue = await rescue_of(broken)
+    with pytest.raises(RetryableError, match="in use"):
+        await rescue.connect()
+    assert "migrate" not in broken.source.commands
+    await let_go(rescue)
+
+
 async def test_a_hung_destination_is_asked_once_and_recovered_past_it(
     broken: Broken, monkeypatch: pytest.MonkeyPatch
 ) -> None:

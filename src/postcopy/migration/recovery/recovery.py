@@ -15,11 +15,11 @@ from postcopy.units import format_seconds
 __all__ = ["Ending", "Recovery", "Verdict"]
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
-_PATH_SECONDS = 1.0
+_PATH_SECONDS = 3.0
 """How long to listen for the path before both sides are looked at again."""
 _GRACE_SECONDS = 1.0
 """How long a side that was told to connect may still call itself paused: it lags."""
-_CONNECTING_SECONDS = 3.0
+_CONNECTING_SECONDS = 1.5
 _CONNECTING_UNSEEN_SECONDS = 20.0
 _UNKNOWN_SECONDS = 30.0
 _LOST_SECONDS = 5.0
@@ -74,7 +74,7 @@ class Recovery:
         self._began = clock.now()
         self._pause = _FIRST_PAUSE_SECONDS
         self._broken: set[str] = set()
-        self._carries = False
+        self._carries = self._dead = False
         self._cut = ""
         self.connected = False
         """Whether both sides were connected again; else the migration goes on by itself."""
@@ -108,9 +108,10 @@ class Recovery:
                 return Verdict(Ending.UNCLEAR, f"a side says what cannot be acted on: {look}")
             connecting_since = _since(connecting_since, now, Half.CONNECTING in _both(look))
             if step is Step.WAIT:
-                if connecting_since is not None and await self._stuck(now - connecting_since):
+                if connecting_since is not None and await self._stuck(look, now - connecting_since):
                     self._cut = "connecting again did not get through"
                     connecting_since = None
+                    self._pause = _FIRST_PAUSE_SECONDS
                     self._tell(f"break off both sides: {self._cut}")
                     continue
                 self._tell(f"wait: {look}")
@@ -152,12 +153,16 @@ class Recovery:
         if self._limit is not None:
             left = self._limit - (self._clock.now() - self._began)
             seconds = max(0.1, min(seconds, left))
-        carries = await self._rescue.wire.wait(0.0)
+        carries: bool | None = False
+        if not self._dead:
+            carries = await self._rescue.wire.wait(0.0)
         if carries is False:
+            self._dead = True
             self._tell("wait: both sides are paused, and the path between them carries nothing")
             carries = await self._rescue.wire.wait(seconds)
         if carries is False:
             return False
+        self._dead = False
         if carries:
             self._tell("the path carries packets")
             self._pause = _FIRST_PAUSE_SECONDS
@@ -190,8 +195,11 @@ class Recovery:
                 return False
             await self._clock.sleep(_FIRST_PAUSE_SECONDS)
 
-    async def _stuck(self, seconds: float) -> bool:
+    async def _stuck(self, look: Look, seconds: float) -> bool:
         """Return whether connecting has hung for that long because its link broke again."""
+        if look.source is Half.PAUSED:
+            # The source has given up what the destination still waits for.
+            return seconds >= _GRACE_SECONDS
         if seconds < _CONNECTING_SECONDS:
             return False
         wire = self._rescue.wire

@@ -10,9 +10,11 @@ __all__ = ["StallWatch", "conclude"]
 _STALL_SECONDS = 1.0
 _ASK_AGAIN_SECONDS = 0.5
 
-# TCP sends again after 0.2 s at least, then doubles (RFC 6298, TCP_RTO_MIN): a link that confirms
-# nothing for this long while something is outstanding has lost two tries or more.
+# TCP sends again after 0.2 s at least, and later on a slow link, then doubles (RFC 6298,
+# TCP_RTO_MIN). A link that has left two tries unanswered is dead; one try may be late, behind a
+# queue that has just become slow.
 _SILENT_SECONDS = 0.8
+_RETRANSMISSIONS = 2
 
 # Without a look at the connection, a full buffer over a slow link cannot be told from a dead one.
 _UNSEEN_SECONDS = 6.0
@@ -68,8 +70,9 @@ def conclude(connection: Connection | None) -> tuple[bool | None, str]:
         return None, "the connection cannot be looked at, and is taken for dead"
     if connection.count == 0:
         return True, "the source's connection is gone"
-    if connection.unacknowledged_bytes and connection.silent_seconds >= _SILENT_SECONDS:
-        again = connection.retransmissions
+    again = connection.retransmissions
+    silent = connection.silent_seconds >= _SILENT_SECONDS and again >= _RETRANSMISSIONS
+    if connection.unacknowledged_bytes and silent:
         return True, (
             f"{format_bytes(connection.unacknowledged_bytes)} unacknowledged for"
             f" {format_seconds(connection.silent_seconds)}, sent again {again} times without an"

@@ -138,6 +138,15 @@ async def test_one_that_takes_over_in_the_middle_goes_on_alike() -> None:
             return
 
 
+async def test_a_destination_that_waits_for_a_source_that_gave_up_is_broken_off_soon() -> None:
+    rescue = FakeRescue()
+    rescue.source, rescue.destination = Half.PAUSED, Half.CONNECTING
+    began = rescue.clock.now()
+    assert await recover(rescue) is Ending.RECOVERED
+    assert rescue.calls[0] == "break off destination"
+    assert rescue.clock.now() - began < 2.0
+
+
 class TestStall:
     """What a supervisor concludes while no hypervisor says anything."""
 
@@ -177,6 +186,8 @@ class TestStall:
 
     async def test_a_slow_link_is_left_alone(self) -> None:
         slow = Connection(count=2, unacknowledged_bytes=10**6, silent_seconds=0.2)
+        once = Connection(count=2, unacknowledged_bytes=1, silent_seconds=1.5, retransmissions=1)
+        assert not await self.noticed(once)
         assert await self.noticed(slow) is None
 
     async def test_where_nothing_can_be_looked_at_it_takes_longer(self) -> None:
