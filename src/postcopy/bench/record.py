@@ -181,16 +181,16 @@ class Record:
             if head["format"] != _FORMAT:
                 raise JournalError(
                     f"{self.path} was written by another version of postcopy",
-                    hint="move it away, or measure again: postcopy bench run --again",
+                    hint="move it away, or measure again: postcopy bench run --fresh",
                 )
             self.about = head["suite"]
             for line in lines[1:]:
                 run = Measured.from_dict(json.loads(line))
                 self._runs[run.key] = run
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise JournalError(
                 f"{self.path} is no record of a benchmark: {error}",
-                hint="move it away, or measure again: postcopy bench run --again",
+                hint="move it away, or measure again: postcopy bench run --fresh",
             ) from error
 
     @contextlib.contextmanager

@@ -121,7 +121,7 @@ class Scenario:
             words[0] += f" {format_bytes(self.rate)}/s"
         if self.duty is not None or self.period_seconds is not None:
             words[0] += f" {self.duty or 30} % of {self.period_seconds or 4.0:g} s"
-        words.append(format_bytes(self.memory_bytes))
+        words.append(f"{self.memory_bytes / _MIB:g} MiB")
         words.append("unshaped" if self.link is None else _bits(self.link))
         words.append("1 vCPU" if self.vcpus == 1 else f"{self.vcpus} vCPUs")
         words.append(self.floor)

@@ -1,8 +1,5 @@
 """The guest of one scenario, standing in a lab, ready to be moved."""
 
-import asyncio
-import contextlib
-
 from postcopy.bench.scenario import Scenario
 from postcopy.lab import names
 from postcopy.lab.domain import LabDomain
@@ -10,13 +7,15 @@ from postcopy.lab.guest import LabGuest
 from postcopy.lab.lab import Lab
 from postcopy.lab.link import DataLink
 
-__all__ = ["GUEST", "boot", "clear", "shape"]
+__all__ = ["GUEST", "BenchGuest", "boot", "clear", "shape"]
 
 GUEST = "bench"
 """What every guest of a benchmark is called: there is one at a time."""
 
+BenchGuest = LabGuest | LabDomain
 
-async def boot(lab: Lab, scenario: Scenario) -> LabGuest | LabDomain:
+
+async def boot(lab: Lab, scenario: Scenario) -> BenchGuest:
     """Shape the link and start the guest of a scenario; one that an earlier run left is ended.
 
     :raises UnavailableError: when it does not boot.
@@ -31,8 +30,7 @@ async def clear(lab: Lab) -> None:
     """End whatever guest of a benchmark there is."""
     for kind in (LabGuest, LabDomain):
         if GUEST in kind.names(lab):
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(kind.load(lab, GUEST).stop())
+            await kind.load(lab, GUEST).stop()
 
 
 async def shape(link: DataLink, rate: int | None) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from postcopy.bench.method import Method
 from postcopy.bench.moment import Bounded
 from postcopy.bench.scenario import Scenario
+from postcopy.bench.stand import BenchGuest
 from postcopy.errors import UnavailableError
 from postcopy.lab import libvirtd, names
 from postcopy.lab.domain import LabDomain
 from postcopy.lab.domain_move import DomainMove
-from postcopy.lab.guest import LabGuest
 from postcopy.lab.move import LabMove
 from postcopy.libvirt.options import LibvirtOptions
 from postcopy.migration.conduct import Move, carry_out
@@ -44,7 +44,7 @@ class Trip:
 
 
 async def travel(
-    guest: LabGuest | LabDomain,
+    guest: BenchGuest,
     scenario: Scenario,
     method: Method,
     journal: Journal,
@@ -66,7 +66,7 @@ async def travel(
 
 
 async def _prepare(
-    guest: LabGuest | LabDomain,
+    guest: BenchGuest,
     destination: str,
     scenario: Scenario,
     method: Method,
@@ -91,7 +91,7 @@ async def _prepare(
 
 async def _supervised(
     move: Move,
-    guest: LabGuest | LabDomain,
+    guest: BenchGuest,
     scenario: Scenario,
     method: Method,
     policy: Policy,

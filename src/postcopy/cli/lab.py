@@ -237,9 +237,10 @@ async def link(name: str, rate: str | None, action: str | None, format_: str) ->
     "--pattern",
     default="random",
     show_default=True,
-    help="random, sequential, or bursts:PERCENT:MILLISECONDS.",
+    help="random, sequential, reads, or bursts:PERCENT:MILLISECONDS.",
 )
 @click.option("--seed", default=1, show_default=True, help="Of what the pages hold.")
+@click.option("--vcpus", default=1, show_default=True, help="Each has a writer of its own.")
 @click.option("--accelerator", default="tcg", show_default=True, type=click.Choice(ACCELERATORS))
 @click.option("--bare", is_flag=True, help="A QEMU of its own, without libvirt.")
 @click.option("--server", is_flag=True, help="A server of the lab's cloud, which Nova runs.")
@@ -265,6 +266,7 @@ async def guest(
     rate: int,
     pattern: str,
     seed: int,
+    vcpus: int,
     accelerator: str,
     bare: bool,
     server: bool,
@@ -297,12 +299,13 @@ async def guest(
         await find_guest(one, guest_name).stop()
     else:
         one.guest_host(host)  # an unknown host, before anything is started
-        workload = Workload(cold_mib=cold, hot_mib=hot, rate=rate, pattern=pattern, seed=seed)
+        workload = Workload(cold, hot, rate, pattern, seed, writers=vcpus)
         spec = GuestSpec(
             name=guest_name,
             workload=workload,
             accelerator=accelerator,
             disk=Disk(disk, shared) if disk is not None else None,
+            vcpus=vcpus,
         )
         with progress() as show:
             more = f" and {disk} MiB of disk" if disk else ""

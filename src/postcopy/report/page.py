@@ -1,22 +1,18 @@
 """Writes the page: one file that needs nothing else, wherever it is opened."""
 
 import base64
-import contextlib
 import functools
 import hashlib
-import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from postcopy.errors import PostcopyError
 from postcopy.report.charts import AXIS_PIXELS, PHASES, figure_spec
 from postcopy.report.data import RunReport
+from postcopy.report.document import json_for_script, part, write_whole
 from postcopy.report.plain import to_json
 from postcopy.report.summary import Verdict, comparison, verdict_on
 from postcopy.report.timeline import Timeline
@@ -39,23 +35,8 @@ def write_page(path: Path, title: str, runs: Sequence[RunReport], subtitle: str 
 
     :raises PostcopyError: when it cannot be written.
     """
-    text = render_page(title, runs, subtitle)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            # Names come from file systems and monitors: not all of them are text in UTF-8.
-            unfinished.write_text(text, encoding="utf-8", errors="replace")
-            unfinished.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise PostcopyError(
-            f"cannot write the page {path}: {error.strerror or error}",
-            hint="name another file, in a directory that is writable and has 2 MB to spare",
-        ) from error
+    # Names come from file systems and monitors: not all of them are text in UTF-8.
+    write_whole(path, render_page(title, runs, subtitle).encode("utf-8", "replace"))
 
 
 def render_page(title: str, runs: Sequence[RunReport], subtitle: str = "") -> str:
@@ -81,17 +62,17 @@ def render_page(title: str, runs: Sequence[RunReport], subtitle: str = "") -> st
         "domains": domains,
         "specs": [section.spec for section in sections],
     }
-    scripts = {"vega": vega.result(), "script": _part("page.js")}
-    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(_part("page.html"))
+    scripts = {"vega": vega.result(), "script": part("page.js")}
+    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(part("page.html"))
     return page.render(
         title=title,
         subtitle=subtitle,
         sections=sections,
         rows=comparison(runs),
         phases=PHASES,
-        style=_part("page.css"),
-        data=_json_for_script(data),
-        figures=_json_for_script(figures),
+        style=part("page.css"),
+        data=json_for_script(data),
+        figures=json_for_script(figures),
         hashes=[_hash(text) for text in scripts.values()],
         **scripts,
     )
@@ -202,18 +183,6 @@ def _date(at: float) -> str:
         return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, ValueError, OSError):
         return "at an unknown time"
-
-
-def _json_for_script(data: object) -> str:
-    """Return JSON that nothing within can end the script element around (HTML, 13.2.5.4)."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
-
-
-def _part(name: str) -> str:
-    return resources.files("postcopy.report").joinpath(name).read_text("utf-8")
 
 
 @functools.cache

@@ -17,7 +17,7 @@ def test_what_people_write_has_units() -> None:
         workload="hot", share=25, memory_bytes=256 * MIB, link=125_000_000, vcpus=2
     )
     assert read.hot_bytes == 64 * MIB
-    assert read.traits == ("hot 25 %", "268 MB", "1 Gbit/s", "2 vCPUs", "qemu")
+    assert read.traits == ("hot 25 %", "256 MiB", "1 Gbit/s", "2 vCPUs", "qemu")
     assert Scenario.parse({"workload": "idle", "link": "unshaped"}).link is None
 
 

@@ -11,6 +11,8 @@ _COMMANDS = {
         "postcopy.cli.bench.faults",
         "Break links, daemons and commands while guests move.",
     ),
+    "run": ("postcopy.cli.bench.run", "Move real guests by each method; what did it cost them?"),
+    "compare": ("postcopy.cli.bench.compare", "Two methods or two records against each other."),
 }
 
 
