@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from postcopy.libvirt.driver import LibvirtDriver
     from postcopy.libvirt.rescue import Ways
 
-__all__ = ["Access", "Checked", "PlainMove", "check", "found", "in_cloud", "prepare", "resume"]
+__all__ = [
+    "Access",
+    "Checked",
+    "PlainMove",
+    "check",
+    "found",
+    "in_cloud",
+    "is_lab_server",
+    "prepare",
+    "resume",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,7 @@ async def prepare(request: Request, journal: Journal | None = None) -> Move:
     :param journal: earlier runs, from which some things are known.
     :raises UsageError: when an option means nothing to what moves the guest.
     """
-    if request.os_cloud is not None or _is_lab_server(request):
+    if request.os_cloud is not None or is_lab_server(request):
         from postcopy.cli import clouds
 
         return await clouds.prepare(request, journal)
@@ -113,7 +123,7 @@ async def prepare(request: Request, journal: Journal | None = None) -> Move:
 
 async def check(request: Request) -> Checked:
     """Make the checks that can be made without moving anything."""
-    if request.os_cloud is not None or _is_lab_server(request):
+    if request.os_cloud is not None or is_lab_server(request):
         from postcopy.cli import clouds
 
         return await clouds.check(request)
@@ -159,8 +169,8 @@ def _names_qemus(request: Request) -> bool:
     return any(value is not None for value in (*request.monitors, *request.rescues, request.uri))
 
 
-def _is_lab_server(request: Request) -> bool:
-    """Return whether it is a server of a lab's cloud that is to move, by its name alone."""
+def is_lab_server(request: Request) -> bool:
+    """Return whether a request is about a server of a lab's cloud, by its name alone."""
     if request.source_uri is not None or _names_qemus(request):
         return False
     from postcopy.lab.lab import Lab
@@ -177,7 +187,7 @@ def in_cloud(request: Request, *, lab_given: bool) -> Request:
     said = request.source_uri is not None or _names_qemus(request) or lab_given
     if request.os_cloud is None and not said and (cloud := os.environ.get("OS_CLOUD")):
         request = replace(request, os_cloud=cloud)
-    if not (request.destination or request.os_cloud or _is_lab_server(request)):
+    if not (request.destination or request.os_cloud or is_lab_server(request)):
         raise UsageError(
             "where to? DEST is missing",
             hint="only Nova chooses a host by itself: --os-cloud NAME, or OS_CLOUD",

@@ -1,17 +1,19 @@
 """``postcopy recover``: a post-copy that somebody left interrupted is brought to its end."""
 
+import os
 import time
+from dataclasses import replace
 
 import click
 
 from postcopy import policy as policies
 from postcopy.cli import moves, session
-from postcopy.cli.output import format_option, runs_async
+from postcopy.cli.output import format_option, print_data, print_table, runs_async
 from postcopy.cli.request import Request, hosts_options, recover_uri_option
 from postcopy.errors import NotFoundError, UsageError
 from postcopy.migration.conduct import Move
 from postcopy.migration.journal import Journal
-from postcopy.migration.recovery import Half
+from postcopy.migration.recovery import Half, Look, next_step
 
 __all__ = ["recover"]
 
@@ -29,8 +31,37 @@ _UNDER_WAY = frozenset({Half.ACTIVE, Half.PAUSED, Half.CONNECTING, Half.HUNG})
     metavar="SECONDS",
     help="How long to try; for ever if not said: giving up loses the guest.",
 )
+@click.option("--dry-run", is_flag=True, help="Look, and say what would be done; change nothing.")
 @recover_uri_option
 @hosts_options
+@click.option(
+    "--os-cloud",
+    metavar="NAME",
+    help="Nova: the cloud that GUEST is a server of, as clouds.yaml calls it.",
+)
+@click.option(
+    "--source-uri",
+    "libvirt_uri",
+    metavar="URI",
+    help="Nova: the libvirts of both compute hosts: qemu+ssh://{host}/system.",
+)
+@click.option(
+    "--repair-records",
+    is_flag=True,
+    help="Nova: where it takes GUEST to be at the source after all, write its records right.",
+)
+@click.option(
+    "--nova-database",
+    metavar="HOST",
+    help="Nova: a host whose nova.conf names Nova's database, for that: ssh://root@controller.",
+)
+@click.option(
+    "--nova-conf",
+    default="/etc/nova/nova.conf",
+    show_default=True,
+    metavar="PATH",
+    help="Nova: the path of that nova.conf.",
+)
 @click.option("--lab", default="default", show_default=True, help="The lab the guest is in.")
 @format_option
 @runs_async
@@ -40,40 +71,66 @@ async def recover(
     source_uri: str | None,
     peer_uri: str | None,
     recover_for: float | None,
+    dry_run: bool,
     recover_uri: str | None,
     source_host: str | None,
     dest_host: str | None,
+    os_cloud: str | None,
+    libvirt_uri: str | None,
+    repair_records: bool,
+    nova_database: str | None,
+    nova_conf: str,
     lab: str,
     format_: str,
 ) -> None:
     """Bring the interrupted post-copy of GUEST to its end, whoever began it.
 
     Both hosts are looked at, both sides are brought to a pause, and connected again as soon as the
-    path between them carries packets. Without --from, GUEST is a guest of a lab. DEST is taken from
-    the journal if it was moved from here.
+    path between them carries packets. With --os-cloud, GUEST is a server, which Nova is seen to
+    know at its destination afterwards. Without that or --from, it is a guest of a lab. DEST is
+    taken from the journal if GUEST was moved from here.
     """
+    policy = policies.find("precopy")  # nothing is to be switched any more
+    request = Request(
+        guest=guest,
+        destination=destination or "",
+        policy=policy,
+        lab=lab,
+        bandwidth=None,
+        downtime_limit=0.3,
+        preempt=None,
+        monitors=(None, None),
+        rescues=(None, None),
+        uri=None,
+        recover_uri=recover_uri,
+        hosts=(source_host, dest_host),
+        source_uri=source_uri,
+        peer_uri=peer_uri,
+        libvirt={"postcopy": True},
+        os_cloud=os_cloud or (os.environ.get("OS_CLOUD") if libvirt_uri else None),
+        libvirt_uri=libvirt_uri,
+    )
+    if request.os_cloud is not None or moves.is_lab_server(request):
+        from postcopy.cli.servers import RecordOptions, recover_server
+
+        records = RecordOptions(repair=repair_records, host=nova_database, conf=nova_conf)
+        await recover_server(
+            request, records, recover_seconds=recover_for, dry_run=dry_run, format_=format_
+        )
+        return
+    if libvirt_uri or repair_records or nova_database:
+        raise UsageError(
+            "--source-uri, --repair-records and --nova-database are for servers of a cloud",
+            hint="name the cloud: --os-cloud NAME",
+        )
     with session.claimed(guest), session.open_journal() as journal:
         if source_uri is not None and destination is None:
-            destination = _destination(journal, guest, source_uri)
-        policy = policies.find("precopy")  # nothing is to be switched any more
-        request = Request(
-            guest=guest,
-            destination=destination or "",
-            policy=policy,
-            lab=lab,
-            bandwidth=None,
-            downtime_limit=0.3,
-            preempt=None,
-            monitors=(None, None),
-            rescues=(None, None),
-            uri=None,
-            recover_uri=recover_uri,
-            hosts=(source_host, dest_host),
-            source_uri=source_uri,
-            peer_uri=peer_uri,
-            libvirt={"postcopy": True},
-        )
-        await _look(await moves.found(request), guest)
+            request = replace(request, destination=_destination(journal, guest, source_uri))
+        look = await _look(await moves.found(request), guest)
+        if dry_run:
+            told = {"guest": guest, "seen": str(look), "next": str(next_step(look, cut=False))}
+            print_data(told, format_, lambda: print_table(("", ""), list(told.items())))
+            return
         move = await moves.found(request)
         run = journal.begin(
             guest=guest,
@@ -96,7 +153,7 @@ async def recover(
         session.conclude(run, outcome, format_)
 
 
-async def _look(move: Move, guest: str) -> None:
+async def _look(move: Move, guest: str) -> Look:
     """Make sure that there is something to recover, before anything is recorded or touched."""
     try:
         await move.driver.attach()
@@ -109,6 +166,7 @@ async def _look(move: Move, guest: str) -> None:
             f"guest {guest!r} is in no post-copy that could be recovered: {look}",
             hint="look where it is: virsh domstate --reason, on both hosts",
         )
+    return look
 
 
 def _destination(journal: Journal, guest: str, source_uri: str) -> str:

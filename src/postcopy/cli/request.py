@@ -256,8 +256,8 @@ def hosts_options(command: F) -> F:
         command = click.option(
             name,
             metavar="HOST",
-            help=f"libvirt, Nova: a way into the host of {whose}, for recovery: ssh://root@h1, local;"
-            " that of a qemu+ssh URI if not said.",
+            help=f"libvirt, Nova: a way into the host of {whose}, for recovery: ssh://root@h1,"
+            " local; that of a qemu+ssh URI if not said.",
         )(command)
     return command
 

@@ -1,20 +1,14 @@
 """What to do about each end that is not a good one."""
 
-from postcopy import known_issues
-
 __all__ = ["astray", "deleted", "failed", "interrupted", "let_go", "unknown"]
 
 
 def interrupted(server: str, source: str, destination: str) -> str:
     """Return what to do when the guest is half here, half there."""
-    crash = known_issues.issue("resume-crash")
-    since = ".".join(map(str, crash.since))
     return (
-        f"mend the link between {source} and {destination}, then have libvirt resume it at"
-        f" {source}: virsh migrate --live --p2p --persistent --undefinesource --postcopy"
-        f" --postcopy-resume DOMAIN qemu+tcp://{destination}/system; Nova then finishes by itself."
-        f" From libvirt {since} on, {crash.what}; {crash.remedy}. Until then restart nova-compute"
-        f" on neither host, and follow it: postcopy attach {server}"
+        f"restart nova-compute on neither host; once the link between {source} and {destination} is"
+        f" mended: postcopy recover {server} --os-cloud NAME --source-uri"
+        " 'qemu+ssh://{host}/system'. Nova then finishes by itself"
     )
 
 
@@ -22,9 +16,10 @@ def astray(server: str, source: str, destination: str) -> str:
     """Return what to do when the guest has moved and Nova does not know."""
     return (
         f"do not start, reboot, rebuild or delete {server} through Nova: it would act at {source},"
-        f" and could start a second copy. Move the domain back with libvirt (postcopy migrate"
-        f" DOMAIN URI-OF-{source} --from URI-OF-{destination}): Nova is right again then. What is"
-        f" left over is shown by: nova-manage placement audit --verbose"
+        f" and could start a second copy. Which records are wrong, and what mends them: postcopy"
+        f" recover {server} --os-cloud NAME --source-uri 'qemu+ssh://{{host}}/system'. Or move the"
+        f" domain back with libvirt (postcopy migrate DOMAIN URI-OF-{source} --from"
+        f" URI-OF-{destination}): then Nova's are right again"
     )
 
 

@@ -205,9 +205,15 @@ class NovaApi:
             self._most = (int(most[0]), int(most[1])) if most else LEAST
         return self._most
 
-    async def _call(self, work: Callable[[Any], T], *, acts: bool = False) -> T:
-        """Make calls that block.
+    async def reset_state(self, uuid: str) -> None:
+        """Have Nova take a server that is in ERROR for one that runs."""
+        wanted = {"os-resetState": {"state": "active"}}
+        await self._act("move", "post", f"/servers/{uuid}/action", wanted)
 
+    async def ask(self, work: Callable[[Any], T], *, acts: bool = False) -> T:
+        """Make calls that block, to any service of the cloud.
+
+        :param work: takes the `openstack.connection.Connection`.
         :param acts: whether they change something, so that a lost answer leaves open whether.
         """
 
@@ -216,13 +222,16 @@ class NovaApi:
             from openstack.exceptions import SDKException
 
             try:
-                return work(self._compute())
+                return work(self._connected())
             except (auth.ClientException, SDKException, OSError) as error:
                 raise explain(error, self.name, acts=acts) from error
 
         return await asyncio.to_thread(call)
 
-    def _compute(self) -> Any:
+    async def _call(self, work: Callable[[Any], T], *, acts: bool = False) -> T:
+        return await self.ask(lambda cloud: work(cloud.compute), acts=acts)
+
+    def _connected(self) -> Any:
         if self._connection is None:
             from openstack.config import OpenStackConfig
             from openstack.connection import Connection
@@ -234,7 +243,7 @@ class NovaApi:
             self._connection = Connection(config=region)
         elif self._connection.session.timeout is None:
             self._connection.session.timeout = self._seconds
-        return self._connection.compute
+        return self._connection
 
 
 def _pick(migrations: list[Answer], wanted: int | None) -> Answer | None:

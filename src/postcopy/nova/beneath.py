@@ -29,6 +29,10 @@ class OpenRescue(Rescue, Protocol):
         """Reach both hosts, as far as they answer."""
         ...
 
+    async def put_records_right(self) -> list[str]:
+        """Have libvirt know the domain where it runs, and there alone; return what was done."""
+        ...
+
     async def close(self) -> None:
         """Let go of them."""
         ...

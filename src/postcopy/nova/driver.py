@@ -98,6 +98,11 @@ class NovaDriver:
         return self._uuid
 
     @property
+    def migration(self) -> int | None:
+        """The number of its migration; None while Nova has no record of it."""
+        return self._follower.migration
+
+    @property
     def rescue(self) -> Rescue | None:
         """What recovers it at the libvirts beneath; None where there are none.
 
@@ -247,14 +252,15 @@ class NovaDriver:
                 )
         await self._begin(fresh=False)
 
-    async def adopt(self) -> None:
+    async def adopt(self, *, over: bool = False) -> None:
         """Find the migration of the server that is under way, whoever began it.
 
+        :param over: take the latest also if Nova says that it is over, which need not be so.
         :raises NotFoundError: when there is none.
         """
         await self.locate()
         newest = next(iter(await self._migrations()), None)
-        if newest is None or newest.get("status") in OVER:
+        if newest is None or (newest.get("status") in OVER and not over):
             raise NotFoundError(
                 f"no live migration of server {self.server!r} is under way",
                 hint=f"openstack server migration list --server {self.server}",
@@ -313,6 +319,11 @@ class NovaDriver:
         """Set it by libvirt where that is asked; Nova raises a limit of its own step by step."""
         if self._beneath.watcher is not None:
             await self._beneath.watcher.set_downtime_limit(seconds)
+
+    async def put_records_right(self) -> None:
+        """Have the libvirts know where the domain is, once it has arrived."""
+        if self._beneath.rescue is not None:
+            self.notes += await self._beneath.rescue.put_records_right()
 
     async def figures(self) -> Figures:
         """Return libvirt's account where it was asked; Nova keeps none."""

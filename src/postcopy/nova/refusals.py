@@ -50,16 +50,17 @@ def explain(error: Exception, cloud: str, *, acts: bool) -> PostcopyError:
     )
 
 
-def raise_for(answer: Any, *, acts: bool) -> None:
+def raise_for(answer: Any, *, acts: bool, who: str = "Nova") -> None:
     """Tell a refusal in our words.
 
     :param acts: whether something was to change; Nova may fail to answer after it has done it.
+    :param who: whose answer it is.
     :raises PostcopyError: for any status but success.
     """
     status = int(answer.status_code)
     if status < 400:
         return
-    words = f"Nova says: {_message(answer) or f'status {status}'}"
+    words = f"{who} says: {_message(answer) or f'status {status}'}"
     error: PostcopyError
     if status == 401:
         error = RetryableError(words, hint="the token was refused; are the credentials still good?")

@@ -7,11 +7,15 @@ the domain has arrived, Nova sees that, and finishes by itself.
 import asyncio
 import contextlib
 
+import libvirt
+
 from postcopy.errors import NotFoundError, PostcopyError
 from postcopy.libvirt.carrier import Carrier
 from postcopy.libvirt.ends import Ends
 from postcopy.libvirt.options import LibvirtOptions
+from postcopy.libvirt.records import put_right
 from postcopy.libvirt.rescue import LibvirtRescue, Ways
+from postcopy.migration.recovery import Half, Look
 
 __all__ = ["ServerRescue"]
 
@@ -60,6 +64,45 @@ class ServerRescue(LibvirtRescue):
         if fresh and self.wire is not None:
             await self.wire.prepare()
         await self.prepare()
+
+    async def look(self) -> Look:
+        """Ask both sides. That the guest has arrived is not the end here: Nova is to see it, too.
+
+        Nova sees it when the source has the guest no longer. A source that does not know that it
+        has given everything away is ended therefore, once libvirt calls the guest arrived.
+        """
+        look = await super().look()
+        if look.destination is not Half.DONE or look.source is Half.DONE:
+            return look
+        if look.source is Half.GONE:
+            return Look(Half.DONE, Half.DONE, look.words)
+        if await self._end_source():
+            return Look(Half.DONE, Half.DONE, f"{look.words}; the source's stopped copy was ended")
+        return Look(look.source, Half.UNKNOWN, look.words)
+
+    async def _end_source(self) -> bool:
+        """End the source's copy, which stands still for good; return whether it was that."""
+        here, there = await self._own.halves(self._server)
+        stopped = (here.state, here.reason) == (
+            libvirt.VIR_DOMAIN_PAUSED,
+            getattr(libvirt, "VIR_DOMAIN_PAUSED_POSTCOPY_FAILED", None),
+        )
+        arrived = (there.state, there.reason) == (
+            libvirt.VIR_DOMAIN_RUNNING,
+            libvirt.VIR_DOMAIN_RUNNING_MIGRATED,
+        )
+        domain = await self._own.source.find(self._server) if stopped and arrived else None
+        if domain is None:
+            return False
+        await self._own.source.call(domain.destroy)
+        return True
+
+    async def put_records_right(self) -> list[str]:
+        """Have libvirt know the domain where it runs, and there alone; return what was done."""
+        source, destination = self._own.both
+        if destination is None:
+            return []
+        return await put_right(source, destination, self._server, persistent=True, undefine=True)
 
     async def close(self) -> None:
         """Let go of both hosts; whatever is under way goes on."""

@@ -85,6 +85,7 @@ class FakeCloud:
             "locked": False,
             "progress": 0,
             "OS-EXT-SRV-ATTR:host": "alpha",
+            "OS-EXT-SRV-ATTR:hypervisor_hostname": "alpha",
             "OS-EXT-SRV-ATTR:instance_name": "instance-00000001",
             "OS-EXT-STS:task_state": None,
             "OS-EXT-STS:vm_state": "active",
@@ -99,6 +100,8 @@ class FakeCloud:
         """What a migration that was called off ends as: usually failed."""
         self.stuck = False
         """Whether the hosts have lost each other in post-copy."""
+        self.allocations: dict[str, str] = {str(self.server["id"]): "alpha"}
+        """On which host Placement keeps room, by whose name it is in."""
         self._now = clock.now()
 
     @property
@@ -119,6 +122,7 @@ class FakeCloud:
         number = 1 + max((one.id for one in self.migrations), default=10)
         self.migrations.append(FakeMigration(number, here, there, self.clock.now()))
         self.latest.left = float(self.memory_bytes)
+        self.allocations = {str(self.server["id"]): there, self.latest.uuid: here}
         self.server["OS-EXT-STS:task_state"] = "migrating"
         self.server["status"] = "MIGRATING"
 
@@ -209,8 +213,10 @@ class FakeCloud:
         one = self.latest
         one.status = status
         if self.server is not None:
+            self.allocations = {str(self.server["id"]): one.destination if moved else one.source}
             self.server |= {
                 "OS-EXT-SRV-ATTR:host": one.destination if moved else one.source,
+                "OS-EXT-SRV-ATTR:hypervisor_hostname": one.destination if moved else one.source,
                 "OS-EXT-STS:task_state": None,
                 "OS-EXT-STS:power_state": _RUNNING,
                 "status": "ACTIVE",

@@ -1,4 +1,4 @@
-"""Keystone and Nova as far as a live migration needs them: an HTTP server on loopback."""
+"""Keystone, Nova and Placement as far as a live migration needs them, on loopback."""
 
 import json
 import re
@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from postcopy.testing import placement
 from postcopy.testing.cloud import FakeCloud, FakeMigration
 
 __all__ = ["FakeNova"]
@@ -103,8 +104,14 @@ class FakeNova:
                 return self._keystone(method, where.path, body)
             if where.path.rstrip("/") in ("/compute", "/compute/v2.1"):
                 return (200, self._versions(where.path)), {}
+            if where.path.rstrip("/") == "/placement":
+                return placement.answer(self.cloud, method, "", body, {}), {}
             if headers.get("X-Auth-Token") not in self._tokens:
                 return (401, {"error": {"code": 401, "message": "The token has expired."}}), {}
+            if where.path.startswith("/placement/"):
+                named = {key: values[-1] for key, values in parse_qs(where.query).items()}
+                local = where.path.removeprefix("/placement")
+                return placement.answer(self.cloud, method, local, body, named), {}
             told = re.fullmatch(r"compute (2\.\d+)", headers.get("OpenStack-API-Version", ""))
             version = told[1] if told else "2.1"
             self.requests.append((method, path, version))
@@ -138,7 +145,11 @@ class FakeNova:
         self.logins += 1
         token = f"token-{self.logins}"
         self._tokens.add(token)
-        urls = {"compute": f"{self.url}/compute/v2.1", "identity": f"{self.url}/v3"}
+        urls = {
+            "compute": f"{self.url}/compute/v2.1",
+            "identity": f"{self.url}/v3",
+            "placement": f"{self.url}/placement",
+        }
         catalog = [
             {
                 "type": kind,
@@ -198,6 +209,9 @@ class FakeNova:
         if rest == "":
             return 200, {"server": server}
         if rest == "/action":
+            if "os-resetState" in body:
+                server |= {"status": "ACTIVE", "OS-EXT-STS:task_state": None}
+                return 202, None
             return self._move(body["os-migrateLive"])
         if rest.startswith("/os-instance-actions"):
             return 200, self._actions(rest, minor)

@@ -116,7 +116,7 @@ def test_let_go_without_libvirt_cannot_be_told() -> None:
 
 def test_interrupted_says_how_to_mend_it_and_what_not_to_do() -> None:
     told = verdict(POSTCOPY, seen(P.PAUSED))
-    assert "--postcopy-resume" in told.hint
+    assert "postcopy recover web1" in told.hint
     assert "restart nova-compute on neither host" in told.hint
 
 
