@@ -108,7 +108,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (("lab", "guest", "g", "--server", "--disk"), 64, "no disk"),
         (("lab", "guest", "g", "--server", "--bare"), 64, "exclude"),
         (("lab", "up", "--instances", "shared"), 64, "add --openstack"),
-        (("lab", "up", "--openstack", "--release", "trixie"), 64, "want one release with OpenStack"),
+        (("lab", "up", "--openstack", "--release", "trixie"), 64, "one release with OpenStack"),
         (("lab", "guest", "g", "--disk", "big"), 64, "big"),
         ((*LIBVIRT, "--tunnelled"), 65, "cannot go over to post-copy"),
         ((*LIBVIRT, "--compressed"), 65, "excludes post-copy"),
