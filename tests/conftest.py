@@ -33,8 +33,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip lab tests for those who are not root, or fail where `make test` promised to run them."""
     if item.get_closest_marker("lab") and os.geteuid() != 0:
         _cannot_run("needs root and the lab: run `make test` as root")
-    if item.get_closest_marker("cloud") and os.environ.get("POSTCOPY_TEST_CLOUD") != "1":
-        pytest.skip("needs the lab's cloud, which takes minutes to make: run `make test-cloud`")
 
 
 @pytest.fixture(scope="session", autouse=True)

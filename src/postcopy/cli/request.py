@@ -1,7 +1,7 @@
 """What ``postcopy migrate`` was asked for, and the options that say it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,17 +46,17 @@ class Request:
     destination: str
     policy: Policy
     lab: str
-    bandwidth: int | None
-    downtime_limit: float
-    preempt: bool | None
-    monitors: tuple[Path | None, Path | None]
-    rescues: tuple[Path | None, Path | None]
-    uri: str | None
-    recover_uri: str | None
-    hosts: tuple[str | None, str | None]
-    source_uri: str | None
-    peer_uri: str | None
-    libvirt: dict[str, Any]
+    bandwidth: int | None = None
+    downtime_limit: float = 0.3
+    preempt: bool | None = None
+    monitors: tuple[Path | None, Path | None] = (None, None)
+    rescues: tuple[Path | None, Path | None] = (None, None)
+    uri: str | None = None
+    recover_uri: str | None = None
+    hosts: tuple[str | None, str | None] = (None, None)
+    source_uri: str | None = None
+    peer_uri: str | None = None
+    libvirt: Mapping[str, Any] = field(default_factory=dict)
     os_cloud: str | None = None
     libvirt_uri: str | None = None
     check_host: str | None = None

@@ -21,7 +21,7 @@ from postcopy.nova.api import NovaApi
 from postcopy.nova.beneath import Places
 from postcopy.nova.driver import NovaDriver
 from postcopy.nova.look import OVER
-from postcopy.units import format_bytes, format_rate
+from postcopy.units import format_bytes
 
 __all__ = ["Migrate", "Show", "List", "Switch", "Cancel"]
 
@@ -110,16 +110,16 @@ class Show(_Command, command.ShowOne):
         driver = self._driver(parsed_args)
         sample = self.wait_for(_first(driver))
         people = parsed_args.formatter == "table"
+        known = bool(sample.total_bytes)  # Nova tells nothing at first, and nothing in post-copy
         told = {
             "server": parsed_args.server,
             "source": driver.source,
             "destination": driver.destination,
             "phase": str(sample.phase),
             "status": sample.status,
-            "memory_bytes": _bytes(sample.total_bytes, people),
-            "remaining_bytes": _bytes(sample.remaining_bytes, people),
-            "sent_bytes": _bytes(sample.transferred_bytes, people),
-            "bytes_per_second": format_rate(sample.bandwidth) if people else sample.bandwidth,
+            "memory_bytes": _bytes(sample.total_bytes, people) if known else None,
+            "remaining_bytes": _bytes(sample.remaining_bytes, people) if known else None,
+            "sent_bytes": _bytes(sample.transferred_bytes, people) if known else None,
             "error": sample.error,
             "hint": driver.advice,
         }
@@ -243,17 +243,7 @@ def _request(api: NovaApi, parsed_args: argparse.Namespace, policy: str) -> Requ
         destination=getattr(parsed_args, "host", None) or "",
         policy=policies.find(policy),
         lab="",
-        bandwidth=None,
         downtime_limit=getattr(parsed_args, "downtime", 0.3),
-        preempt=None,
-        monitors=(None, None),
-        rescues=(None, None),
-        uri=None,
-        recover_uri=None,
-        source_uri=None,
-        peer_uri=None,
-        libvirt={},
-        hosts=(None, None),
         os_cloud=api.cloud,
         libvirt_uri=parsed_args.source_uri,
         check_host=parsed_args.check_host,

@@ -54,7 +54,14 @@ def provide_flavor(cloud: Any, workload: Workload) -> str:
     name = f"witness-{workload.memory_mib}"
     flavor = cloud.compute.find_flavor(name)
     if flavor is None:
-        flavor = cloud.compute.create_flavor(name=name, ram=workload.memory_mib, vcpus=1, disk=0)
+        from openstack.exceptions import ConflictException
+
+        try:
+            flavor = cloud.compute.create_flavor(
+                name=name, ram=workload.memory_mib, vcpus=1, disk=0
+            )
+        except ConflictException:  # somebody else's server needs the same
+            flavor = cloud.compute.find_flavor(name, ignore_missing=False)
     return str(flavor.id)
 
 
@@ -65,7 +72,8 @@ def _image_name(server: str) -> str:
 def _provide(cloud: Any, file: Path, kind: str) -> str:
     content = _no_disk(file.read_bytes()) if kind == "aki" else file.read_bytes()
     name = f"{kind}-{hashlib.sha256(content).hexdigest()[:16]}"
-    found = cloud.image.find_image(name)
+    # Two that are made at the same moment are the same: either will do.
+    found = next(iter(cloud.image.images(name=name)), None)
     if found is None:
         found = cloud.image.create_image(
             name,

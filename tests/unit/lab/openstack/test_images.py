@@ -18,8 +18,8 @@ class FakeGlance:
         self.made[name] = fields
         return SimpleNamespace(id=f"id-of-{name}")
 
-    def find_image(self, name: str) -> SimpleNamespace | None:
-        return SimpleNamespace(id=f"id-of-{name}") if name in self.made else None
+    def images(self, name: str) -> list[SimpleNamespace]:
+        return [SimpleNamespace(id=f"id-of-{name}")] if name in self.made else []
 
 
 def test_a_kernel_is_not_taken_for_a_disk_with_partitions(tmp_path: Path) -> None:
