@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh            what `postcopy demo` needs
 #   scripts/setup.sh --check    what `make check` needs (no root, if the packages are there)
+#   scripts/setup.sh --cloud    what `make demo-openstack` needs
 #   scripts/setup.sh --test     what `make test` needs
 #
 # It starts no service and writes nothing outside of .venv, except through apt-get, pip and uv.
@@ -17,6 +18,7 @@ packages_pages='chromium-headless-shell fonts-dejavu-core'
 
 space_first_gb=4 # packages, .venv, uv's cache, and the lab's cached root and kernel
 space_releases_gb=1 # and the roots of two more releases
+space_cloud_gb=4 # and the root of a cloud's hosts, while it is made; half of that in the end
 space_later_gb=1 # what a lab that is up writes
 
 die() { # WHAT HINT
@@ -162,6 +164,7 @@ space_gb=$space_first_gb tools=with-tools
 case ${1-} in
 '') level=demo packages="$packages_python $packages_lab" tools=without-tools ;;
 --check) level=check packages=$packages_python space_gb=$space_later_gb ;;
+--cloud) level=cloud packages="$packages_python $packages_lab" tools=without-tools ;;
 --test)
     level=test packages="$packages_python $packages_lab $packages_pages"
     space_gb=$((space_first_gb + space_releases_gb))
@@ -178,6 +181,9 @@ index_hint="connect this machine to the Python package index, or name a mirror i
 check_machine
 [ "$level" = check ] || check_root "the lab"
 [ ! -f "$venv/holds" ] || space_gb=$space_later_gb
+case $level in
+cloud | test) [ -d "$cache/roots/trixie-openstack" ] || space_gb=$((space_gb + space_cloud_gb)) ;;
+esac
 check_space $space_gb
 
 log=$(mktemp)

@@ -1,4 +1,4 @@
-"""The main job, told in one run: a busy guest that pre-copy cannot move, and post-copy can.
+"""A busy guest that pre-copy cannot move, and post-copy can.
 
 `run` boots a guest in the lab that rewrites its memory faster than the link carries it, lets
 pre-copy try until it has plainly not converged, moves the guest by post-copy, and has it check
@@ -6,41 +6,32 @@ every page of its memory after each.
 """
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from postcopy.demo.attempt import BASELINE_SECONDS, SETTLE_SECONDS, Attempt, Watch, watch_nothing
 from postcopy.lab.guest import LabGuest
 from postcopy.lab.lab import Lab
 from postcopy.lab.machine import GuestSpec
 from postcopy.lab.move import LabMove
-from postcopy.lab.observer import Memory, Observation, memory_verdict
-from postcopy.lab.records import Verdict
 from postcopy.lab.workload import Workload
 from postcopy.migration.claim import claim
 from postcopy.migration.conduct import carry_out
 from postcopy.migration.decision import Policy
-from postcopy.migration.event import Event
-from postcopy.migration.journal import Journal, Run
-from postcopy.migration.outcome import Fate, Outcome
-from postcopy.migration.sample import Sample
+from postcopy.migration.journal import Journal
+from postcopy.migration.outcome import Fate
 from postcopy.paths import state_dir
 from postcopy.policy import Adaptive, Precopy, spec_of
-from postcopy.report import GuestFacts, RunReport, write_page
+from postcopy.report import write_page
 
-__all__ = ["Attempt", "DemoResult", "Script", "run"]
+__all__ = ["DemoResult", "Script", "run"]
 
 # The hot memory takes more than twice the downtime limit to send.
 _BUSY = Workload(cold_mib=512, hot_mib=80)
-# How long the guest is watched undisturbed, to know its own pace before each attempt.
-_BASELINE_SECONDS = 1.5
-# The pages that arrive last come after the end; the guest is watched until then.
-_SETTLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,79 +45,6 @@ class Script:
     rate: int = 125_000_000
     downtime_limit: float = 0.3
     guest: str = "demo"
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One try to move the guest, and what the guest made of it."""
-
-    run: Run
-    outcome: Outcome
-    samples: list[Sample]
-    observation: Observation
-    verdict: Verdict
-    rate: int
-
-    @property
-    def last_known(self) -> Sample:
-        """The last sample with figures: QEMU has none for a migration that was cancelled."""
-        return next(sample for sample in reversed(self.samples) if sample.total_bytes)
-
-    @property
-    def resident_bytes(self) -> int:
-        """What holds content, and so must be sent at least once: what the first pass sent."""
-        for sample in self.samples:
-            if sample.pass_ended:
-                return sample.transferred_bytes
-        return self.last_known.transferred_bytes
-
-    @property
-    def limit_ratio(self) -> float:
-        """Total time over what the bare wire needs to carry the resident memory once."""
-        return self.outcome.total_seconds / (self.resident_bytes / self.rate)
-
-    @property
-    def memory(self) -> Memory:
-        """What became of the guest's memory."""
-        return memory_verdict(self.observation, self.verdict)
-
-    @property
-    def intact(self) -> bool:
-        """Whether every page is as it must be, and the guest never stopped being the same."""
-        memory = self.memory
-        return (
-            not (memory["pages_wrong"] or memory["rebooted"] or memory["panicked"])
-            and self.observation.uptime_continuous
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the attempt as plain values."""
-        return {
-            "run": self.run.id,
-            "outcome": self.outcome.fate,
-            "phase": self.outcome.phase,
-            "total_seconds": self.outcome.total_seconds,
-            "limit_ratio": self.limit_ratio,
-            "downtime_seconds": self.outcome.figures.downtime_seconds,
-            "longest_freeze_seconds": self.observation.longest_freeze_seconds,
-            "guest_seconds_lost": self.observation.guest_seconds_lost,
-            "bytes": self.last_known.transferred_bytes,
-            "passes": self.last_known.pass_number,
-            "switch_latency_seconds": self.outcome.switch_latency_seconds,
-            "memory": {**self.memory},
-        }
-
-    def report(self, journal: Journal) -> RunReport:
-        """Return what the page shows of it."""
-        facts = GuestFacts(
-            longest_freeze_seconds=self.observation.longest_freeze_seconds,
-            guest_seconds_lost=self.observation.guest_seconds_lost,
-            limit_ratio=self.limit_ratio,
-            **self.memory,
-        )
-        return RunReport.from_journal(
-            journal, self.run.id, progress=self.observation.progress, guest=facts
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +69,13 @@ class DemoResult:
         }
 
 
-Watch = Callable[[str, str], AbstractContextManager[Callable[[Event], None]]]
-
-
 async def run(
     lab: Lab,
     journal: Journal,
     *,
     script: Script | None = None,
     stage: Callable[[str], None] = lambda text: None,
-    watch: Watch = lambda guest, destination: contextlib.nullcontext(lambda event: None),
+    watch: Watch = watch_nothing,
 ) -> DemoResult:
     """Play the demonstration in a lab that is up, and leave that lab as it was.
 
@@ -205,7 +120,7 @@ class _Player:
 
     async def attempt(self, policy: Policy) -> Attempt:
         """Try to move the guest to beta by a policy, and have it check its memory afterwards."""
-        await asyncio.sleep(_BASELINE_SECONDS)
+        await asyncio.sleep(BASELINE_SECONDS)
         move = await LabMove.prepare(
             self.lab,
             self.guest.spec.name,
@@ -230,7 +145,7 @@ class _Player:
                 downtime_limit=self.script.downtime_limit,
                 observe=observe,
             )
-        await asyncio.sleep(_SETTLE_SECONDS)
+        await asyncio.sleep(SETTLE_SECONDS)
         observation = self.guest.observe(outcome.started_at, outcome.ended_at)
         self.stage("checking every page of its memory")
         return Attempt(
