@@ -74,6 +74,7 @@ class Follower:
         self._phase = Phase.SETUP
         self._doubt: tuple[Phase | None, float] | None = None
         self._switch_at: float | None = None
+        self._refused_at: float | None = None
         self._cancel_at: float | None = None
         self._progress: tuple[int, float] | None = None
         self._told: set[str] = set()
@@ -119,13 +120,26 @@ class Follower:
         self._switch_at = self._clock.now()
         try:
             await self._api.force_complete(self._uuid, self._known())
-        except (ConflictError, NotFoundError):
+        except (ConflictError, NotFoundError) as error:
             # Nova's own time-out, or the end of it all, may have come first.
             if not await self._is(Phase.POSTCOPY, *_ENDS):
-                self._switch_at = None
-                raise
+                self._refused(error)
         except OutcomeUnknownError:
             pass  # if it did not come through, it is asked for again
+
+    def _refused(self, error: PostcopyError) -> None:
+        """Tell whoever wants a switch that Nova refuses it; one who insists has it asked for again.
+
+        A server may be locked for a while, and pre-copy goes on meanwhile.
+        """
+        at, before = self._clock.now(), self._refused_at
+        self._refused_at = at
+        if before is None or at - before > _AGAIN_SECONDS or not isinstance(error, ConflictError):
+            self._switch_at = None
+            raise error
+        self._switch_at = at
+        self._told.add("again")
+        self._note("refused", f"Nova does not switch now, and is asked again: {error.message}")
 
     async def cancel(self) -> None:
         """Have Nova call it off; where it cannot yet, as soon as it can.
