@@ -245,6 +245,12 @@ async def link(name: str, rate: str | None, action: str | None, format_: str) ->
 @click.option("--bare", is_flag=True, help="A QEMU of its own, without libvirt.")
 @click.option("--server", is_flag=True, help="A server of the lab's cloud, which Nova runs.")
 @click.option(
+    "--second-monitor/--no-second-monitor",
+    default=True,
+    show_default=True,
+    help="Whether a domain has the monitor that recovery past libvirt takes.",
+)
+@click.option(
     "--disk",
     type=int,
     is_flag=False,
@@ -270,6 +276,7 @@ async def guest(
     accelerator: str,
     bare: bool,
     server: bool,
+    second_monitor: bool,
     disk: int | None,
     shared: bool,
     verify: bool,
@@ -306,6 +313,7 @@ async def guest(
             accelerator=accelerator,
             disk=Disk(disk, shared) if disk is not None else None,
             vcpus=vcpus,
+            second_monitor=second_monitor,
         )
         with progress() as show:
             more = f" and {disk} MiB of disk" if disk else ""

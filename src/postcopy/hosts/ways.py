@@ -1,19 +1,18 @@
-"""Ways into two libvirt hosts, for recovery: their QEMUs' sockets, their connections' fate."""
+"""Ways into two libvirt hosts, and between them, for recovery."""
 
-import re
 from urllib.parse import parse_qs, urlsplit
 
-from postcopy.errors import PostcopyError, UnavailableError
+from postcopy.errors import PostcopyError
 from postcopy.hosts.access import HostAccess
+from postcopy.hosts.way import HostWay
 from postcopy.hosts.wire import HostWire
 from postcopy.libvirt.readiness.conf import Conf
-from postcopy.libvirt.rescue import Way, Ways
+from postcopy.libvirt.ways import Ways
 
-__all__ = ["host_of_uri", "way_into", "ways_between"]
+__all__ = ["host_of_uri", "ways_between"]
 
 _PORTS = (49152, 49215)
 _SECONDS = 10.0
-_CONNECTION = re.compile(r"\s(\S+):(\d+)\s+(\S+):(\d+)\s+users:")
 
 
 def host_of_uri(uri: str) -> str | None:
@@ -30,15 +29,6 @@ def host_of_uri(uri: str) -> str | None:
     return None
 
 
-def way_into(access: HostAccess) -> Way:
-    """Return a way past libvirt into a host."""
-
-    async def cut(name: str) -> int:
-        return await _cut(access, name)
-
-    return Way(socket=access.socket, cut=cut)
-
-
 async def ways_between(
     source: HostAccess | None, destination: HostAccess | None, recover_uri: str | None = None
 ) -> Ways:
@@ -52,8 +42,8 @@ async def ways_between(
     if source is not None and (address or detour):
         wire = HostWire(source, address, _PORTS, detour)
     return Ways(
-        way_into(source) if source is not None else None,
-        way_into(destination) if destination is not None else None,
+        HostWay(source, _PORTS) if source is not None else None,
+        HostWay(destination, _PORTS) if destination is not None else None,
         wire,
         address,
     )
@@ -71,22 +61,3 @@ async def _migration_address(host: HostAccess) -> str | None:
         if isinstance(value, str) and value not in ("", "0.0.0.0", "::"):
             return value
     return None
-
-
-async def _cut(host: HostAccess, name: str) -> int:
-    """Break the migration's connections of one domain, and nobody else's (``ss -K``)."""
-    told = await host.run("cat", f"/run/libvirt/qemu/{name}.pid", seconds=_SECONDS)
-    if not (pid := told.stdout.strip()).isdigit():
-        raise UnavailableError(f"host {host.name} has no QEMU of a domain {name!r}")
-    listed = await host.run("ss", "-tnpHO", "state", "connected", seconds=_SECONDS)
-    cut = 0
-    for line in listed.stdout.splitlines():
-        match = _CONNECTION.search(line)
-        if match is None or f"pid={pid}," not in line:
-            continue
-        here, port, there, other = match.groups()
-        if _PORTS[0] <= int(port) <= _PORTS[1]:
-            ends = ("src", f"{here}:{port}", "dst", f"{there}:{other}")
-            await host.run("ss", "-K", "-tn", *ends, seconds=_SECONDS)
-            cut += 1
-    return cut

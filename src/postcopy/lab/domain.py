@@ -211,6 +211,10 @@ def domain_xml(spec: GuestSpec, files: BootFiles, identity: str) -> str:
       <source file={quoteattr(str(spec.disk.path(spec.name)))}/>
       <target dev='{_TARGET}' bus='virtio'/>
     </disk>"""
+    monitor = ""
+    if spec.second_monitor:
+        arguments = monitor_xml(f"{base}.rescue")
+        monitor = f"  <qemu:commandline>\n{arguments}  </qemu:commandline>\n"
     return f"""<domain type='{kind}' xmlns:qemu='{NAMESPACE}'>
   <name>{escape(spec.name)}</name>
   <uuid>{identity}</uuid>
@@ -231,7 +235,5 @@ def domain_xml(spec: GuestSpec, files: BootFiles, identity: str) -> str:
     {ports}
     <memballoon model='none'/>
   </devices>
-  <qemu:commandline>
-{monitor_xml(f"{base}.rescue")}  </qemu:commandline>
-</domain>
+{monitor}</domain>
 """

@@ -23,6 +23,8 @@ class GuestSpec:
     :param accelerator: ``tcg`` runs on any machine; ``kvm`` needs one that can really boot a guest.
     :param disk: only domains can have one.
     :param vcpus: how many there are; the workload's writers share them.
+    :param second_monitor: whether a domain is made with the monitor that recovery past libvirt
+        takes; most domains of the world have none.
     """
 
     name: str
@@ -30,6 +32,7 @@ class GuestSpec:
     accelerator: str = "tcg"
     disk: Disk | None = None
     vcpus: int = 1
+    second_monitor: bool = True
 
     def __post_init__(self) -> None:
         # The name becomes part of a unix socket's path, which may have 107 bytes in all.

@@ -30,14 +30,20 @@ class Carrier:
         """Reach the source ahead of the call."""
         await self._connection(self._uris[0])
 
-    async def begin(self, *, peer_to_peer: bool, persistent: bool) -> asyncio.Task[Any]:
+    async def begin(
+        self, *, peer_to_peer: bool, persistent: bool, xml: str | None = None
+    ) -> asyncio.Task[Any]:
         """Make the call that migrates.
 
         :param persistent: whether the domain is, at the source.
+        :param xml: its definition at the destination, while it runs; that of the options if None.
         :returns: the call, which ends when the migration does.
         """
         flags = self._options.flags(peer_to_peer=peer_to_peer, persistent=persistent)
-        return await self._call(flags, self._options.parameters())
+        parameters = self._options.parameters()
+        if xml is not None:
+            parameters[libvirt.VIR_MIGRATE_PARAM_DEST_XML] = xml
+        return await self._call(flags, parameters)
 
     async def resume(self, *, peer_to_peer: bool, persistent: bool) -> asyncio.Task[Any]:
         """Make the call that resumes an interrupted post-copy."""

@@ -16,6 +16,7 @@ from postcopy.libvirt.connection import Connection, DomainEvent
 from postcopy.libvirt.ends import Ends
 from postcopy.libvirt.guards import DomainFacts
 from postcopy.libvirt.look import Half, judge
+from postcopy.libvirt.monitor import default_path, monitor_of, with_monitor
 from postcopy.libvirt.options import LibvirtOptions
 from postcopy.libvirt.records import put_right
 from postcopy.libvirt.rescue import LibvirtRescue, Ways
@@ -86,6 +87,7 @@ class LibvirtDriver:
         self._phase = Phase.SETUP
         self._cancelled = False
         self._limit: float | None = None
+        self._arriving: str | None = None
         self._statistics: dict[str, Any] = {}
         self._final: dict[str, Any] | None = None
 
@@ -131,6 +133,8 @@ class LibvirtDriver:
         if self.options.postcopy and self._ways.wire is not None:
             await self._ways.wire.prepare()
         await self._listen()
+        if self.options.postcopy and self._ways.destination is not None:
+            self._arriving = await self._with_monitor()
         if self._peer_is_local:
             self._note_direct("the destination's URI is a local one, which the source cannot use")
             await self._begin(facts, peer_to_peer=False)
@@ -174,6 +178,8 @@ class LibvirtDriver:
         """Yield a sample on each event of the source, and between them by polling."""
         if self._call_failed:
             self._call = None  # what it said of a cut is no news any more
+        while self._phase.spread and not self._events.empty():
+            self._figure(self._events.get_nowait())  # nor is what was heard before a recovery
         event: DomainEvent | None = None
         silent_since: float | None = None
         while True:
@@ -258,9 +264,12 @@ class LibvirtDriver:
         assert self._facts is not None  # set by start and attach, before anything else is called
         return self._facts
 
+    @property
+    def _name_there(self) -> str:
+        return self.options.dname or self.guest
+
     def _name_at(self, connection: Connection) -> str:
-        there = connection is self._ends.both[1]
-        return (self.options.dname or self.guest) if there else self.guest
+        return self._name_there if connection is self._ends.both[1] else self.guest
 
     async def _domain(self) -> libvirt.virDomain:
         return await self._ends.source.domain(self.guest)
@@ -329,9 +338,39 @@ class LibvirtDriver:
         )
 
     async def _begin(self, facts: DomainFacts, *, peer_to_peer: bool) -> None:
+        try:
+            await self._begin_once(facts, peer_to_peer)
+        except PostcopyError as error:
+            path = default_path(self._name_there)
+            if self._arriving is None or path not in error.message:
+                raise
+            # Such as on a host that confines its QEMUs: the guest has not moved, and goes without.
+            self._arriving = None
+            self.notes.append(f"the destination's QEMU may not have a second monitor at {path}")
+            await self._begin_once(facts, peer_to_peer)
+        if self._arriving is not None:
+            self.notes.append(
+                "the destination's QEMU has a second monitor, for recovery; its next has none"
+            )
+
+    async def _with_monitor(self) -> str | None:
+        """Return the definition by which a domain that has no second monitor arrives with one.
+
+        It counts while the domain runs there: what is defined for its next start stays as it is.
+        None where it has one, or cannot be given one.
+        """
+        flags = libvirt.VIR_DOMAIN_XML_MIGRATABLE | libvirt.VIR_DOMAIN_XML_SECURE
+        domain = await self._domain()
+        xml = self.options.xml or str(await self._ends.source.call(domain.XMLDesc, flags))
+        with contextlib.suppress(RefusedError):
+            if monitor_of(xml) is None:
+                return with_monitor(xml, default_path(self._name_there))
+        return None
+
+    async def _begin_once(self, facts: DomainFacts, peer_to_peer: bool) -> None:
         domain = await self._domain()
         self._call = await self._carrier.begin(
-            peer_to_peer=peer_to_peer, persistent=facts.persistent
+            peer_to_peer=peer_to_peer, persistent=facts.persistent, xml=self._arriving
         )
         self._limit = self.options.downtime_limit
         await self._under_way(domain)

@@ -1,28 +1,29 @@
 """Brings the halves of an interrupted domain together again.
 
-Which way is taken follows from what both hosts run. libvirt's own resume is taken where it works;
-past its monitors, over second ones, where the resume would crash a daemon or the destination's QEMU
-hangs: then libvirt sees its QEMUs go on and brings its own records to an end.
+Which way is taken follows from what both hosts run and have (`postcopy.libvirt.route`): libvirt's
+own resume where it works; else both QEMUs are connected past it, and libvirt, which sees them go
+on, brings its own records to an end.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import libvirt
 
-from postcopy import known_issues
 from postcopy.errors import PostcopyError, RefusedError, RetryableError, UnavailableError
 from postcopy.libvirt.connection import Connection, Version
 from postcopy.libvirt.ends import Ends
+from postcopy.libvirt.halves import half_of, idle
 from postcopy.libvirt.look import Half as Seen
 from postcopy.libvirt.monitor import monitor_of
 from postcopy.libvirt.options import LibvirtOptions
+from postcopy.libvirt.passing import borrowed, pass_on
+from postcopy.libvirt.route import Reach, Route, Situation, choose
+from postcopy.libvirt.ways import Way, Ways
 from postcopy.migration.phase import Phase
-from postcopy.migration.recovery import Half, Look, Wire
+from postcopy.migration.recovery import Half, Look
 from postcopy.migration.sample import Sample
 from postcopy.qemu.monitor import CommandError, Monitor
 from postcopy.qemu.rescue import QemuHalf
@@ -33,63 +34,10 @@ __all__ = ["LibvirtRescue", "Way", "Ways", "half_of"]
 # libvirt's default range for migrations; firewalls are opened for these. It takes the first that is
 # free, and so the last are likely to be.
 _PORTS = range(49215, 49151, -1)
+# What QEMU says to a side that is not in a post-copy that goes on (migration_pause).
+_NOT_GOING_ON = "migrate-pause is currently only supported"
 _SETTLE_SECONDS = 2.0
 _ANSWER_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A way into one host, past libvirt.
-
-    :param socket: returns where on this machine a unix socket of the host can be reached.
-    :param cut: has the host's kernel break the connections that carry a domain, given by name;
-        returns how many there were.
-    """
-
-    socket: Callable[[str], Awaitable[Path]]
-    cut: Callable[[str], Awaitable[int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """Ways into both hosts, as far as there are some.
-
-    :param wire: the way between them, looked at from the source.
-    :param address: of the destination, as the memory goes there; asked of libvirt if None.
-    """
-
-    source: Way | None = None
-    destination: Way | None = None
-    wire: Wire | None = None
-    address: str | None = None
-
-
-def half_of(seen: Seen, *, source: bool) -> Half:
-    """Return what one host's libvirt says of its side of a post-copy."""
-    if not seen.reachable:
-        return Half.SILENT
-    if not seen.active:
-        return Half.GONE
-    names = _SOURCE if source else _DESTINATION
-    for state, name, half in names:
-        if seen.state == state and seen.reason == getattr(libvirt, name, None):
-            return half
-    if not source and seen.state == libvirt.VIR_DOMAIN_RUNNING:
-        return Half.DONE
-    return Half.UNKNOWN
-
-
-_PAUSED, _RUNNING = libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_RUNNING
-_SOURCE = (
-    (_PAUSED, "VIR_DOMAIN_PAUSED_POSTCOPY", Half.ACTIVE),
-    (_PAUSED, "VIR_DOMAIN_PAUSED_POSTCOPY_FAILED", Half.PAUSED),
-)
-_DESTINATION = (
-    (_RUNNING, "VIR_DOMAIN_RUNNING_POSTCOPY", Half.ACTIVE),
-    (_RUNNING, "VIR_DOMAIN_RUNNING_POSTCOPY_FAILED", Half.PAUSED),
-    (_PAUSED, "VIR_DOMAIN_PAUSED_POSTCOPY", Half.ACTIVE),
-    (_PAUSED, "VIR_DOMAIN_PAUSED_POSTCOPY_FAILED", Half.PAUSED),
-)
 
 
 class LibvirtRescue:
@@ -106,8 +54,6 @@ class LibvirtRescue:
         options: LibvirtOptions,
         resume: Callable[[], Awaitable[None]],
     ) -> None:
-        self.obstacles = ""
-        """Why recovery would need a hand; known after `prepare`."""
         self.wire = ways.wire
         self._ends = ends
         self._uuid = uuid
@@ -115,37 +61,41 @@ class LibvirtRescue:
         self._options = options
         self._resume = resume
         self._monitors: list[QemuHalf | None] = [None, None]
-        self._crash: Version | None = None
+        self._versions: list[Version | None] = [None, None]
+        self._able_to_cut = False
         self._hung = False
+
+    @property
+    def obstacles(self) -> str:
+        """Why recovery would need a hand; known after `prepare`."""
+        return self.route.obstacle
+
+    @property
+    def how(self) -> str:
+        """Which way both sides would be connected again now."""
+        return str(self.route)
+
+    @property
+    def route(self) -> Route:
+        """Which way it would be done, as things are now."""
+        return choose(
+            Situation(
+                source=self._versions[0],
+                destination=self._versions[1],
+                source_monitor=self._monitors[0] is not None,
+                destination_monitor=self._monitors[1] is not None,
+                destination_way=self._ways.destination is not None,
+                able_to_cut=self._able_to_cut,
+                hung=self._hung,
+            )
+        )
 
     async def prepare(self) -> None:
         """Open second monitors, and find out which way it would be done."""
         await self._open_monitors()
-        for connection in self._ends.both:
-            if connection is not None:
-                with contextlib.suppress(PostcopyError):
-                    version, _ = await connection.versions()
-                    if connection is self._ends.both[1] and _RESUME_CRASH.affects(version):
-                        self._crash = version
-        self.obstacles = self._obstacles()
-
-    def _obstacles(self) -> str:
-        monitors = [half is not None for half in self._monitors]
-        prepare = "postcopy guest prepare gives it one at its next start"
-        if self._crash is not None and not all(monitors):
-            version = ".".join(map(str, self._crash))
-            return (
-                "should the connection break in post-copy, recovery would need a hand: libvirt"
-                f" {version} at the destination crashes when it resumes, and the domain has no"
-                f" second monitor within reach; {prepare}"
-            )
-        if not monitors[1] and self._ways.destination is None:
-            return (
-                "should the connection break in post-copy, recovery would need a hand: nobody here"
-                " could make the destination notice it, without a second monitor of the domain and"
-                f" without a way into that host (--dest-host); {prepare}"
-            )
-        return ""
+        await self._ask_versions()
+        if self._monitors[1] is None and self._ways.destination is not None:
+            self._able_to_cut = await self._ways.destination.able_to_cut()
 
     async def look(self) -> Look:
         """Ask both QEMUs where their second monitors are, and both libvirts."""
@@ -153,11 +103,17 @@ class LibvirtRescue:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await self._ends.reconnect()
         await self._open_monitors()
+        await self._ask_versions()
         seen = await self._halves()
         (source, first), (destination, second) = await asyncio.gather(
             self._half(0, seen[0]), self._half(1, seen[1])
         )
-        self._hung = destination is Half.HUNG
+        if await self._sleeps(destination):
+            # Nobody can pause or connect it; what it waits for may still come over TCP.
+            self._hung = True
+            destination, second = Half.SILENT, f"{second}, and {self.route.obstacle}"
+        else:
+            self._hung = destination is Half.HUNG
         return Look(source, destination, f"{first} and {second}")
 
     async def _halves(self) -> tuple[Seen, Seen]:
@@ -177,24 +133,40 @@ class LibvirtRescue:
             return told, f"libvirt says {seen}"
         return half, f"QEMU says {word}"
 
+    async def _sleeps(self, destination: Half) -> bool:
+        """Return whether a destination that has no second monitor is seen to hang."""
+        way = self._ways.destination
+        if self._monitors[1] is not None or way is None:
+            return False
+        if destination not in (Half.ACTIVE, Half.PAUSED):
+            return False
+        return await way.awake(await self._name_there()) is False
+
+    async def _name_there(self) -> str:
+        domain = await self._ends.destination.find(self._uuid)
+        if domain is None:
+            raise UnavailableError("the destination does not have the domain any more")
+        return str(domain.name())
+
     async def break_off(self, *, source: bool, destination: bool) -> None:
         """Pause sides over second monitors; else by libvirt, and by breaking connections."""
         if destination:
-            qemu = self._monitors[1]
-            if qemu is not None:
-                await qemu.break_off()
-            elif self._ways.destination is not None:
-                domain = await self._ends.destination.find(self._uuid)
-                if domain is not None:
-                    await self._ways.destination.cut(domain.name())
-            else:
-                raise RefusedError(
-                    "the destination does not notice that its connection is dead, and nothing here"
-                    " reaches its QEMU",
-                    hint="on that host: ss -K -tn dst SOURCE-ADDRESS",
-                )
+            await self._break_off_destination()
         if source:
             await self._break_off_source()
+
+    async def _break_off_destination(self) -> None:
+        qemu, way = self._monitors[1], self._ways.destination
+        if qemu is not None:
+            await qemu.break_off()
+        elif way is not None:
+            await way.cut(await self._name_there())
+        else:
+            raise RefusedError(
+                "the destination does not notice that its connection is dead, and nothing here"
+                " reaches its QEMU",
+                hint="on that host: ss -K -tn dst SOURCE-ADDRESS",
+            )
 
     async def _break_off_source(self) -> None:
         qemu = self._monitors[0]
@@ -206,21 +178,28 @@ class LibvirtRescue:
         flag = getattr(libvirt, "VIR_DOMAIN_ABORT_JOB_POSTCOPY", None)
         if domain is None or flag is None:
             raise UnavailableError("the source's libvirt cannot pause a post-copy")
-        await connection.call(domain.abortJobFlags, flag)
+        try:
+            await connection.call(domain.abortJobFlags, flag)
+        except PostcopyError as error:
+            if _NOT_GOING_ON not in error.message:
+                raise  # else there is nothing to break off, and libvirt is about to notice
 
     async def connect(self) -> None:
         """Connect both sides again, by libvirt or past it.
 
         :raises PostcopyError: when that is refused.
         """
-        source, destination = self._monitors
-        if self._crash is None and not self._hung:
+        route = self.route
+        if route.resume:
             await self._resume()
-        elif source is not None and destination is not None:
+        elif route.destination is Reach.SECOND and (qemu := self._monitors[1]) is not None:
             await self._settled()
-            await self._connect_qemus(source, destination)
+            uri = await self._listen(qemu.command)
+            await self._send_to(uri)
+        elif route.destination is Reach.BORROWED and (way := self._ways.destination) is not None:
+            await self._connect_borrowing(way)
         else:
-            raise RefusedError(self.obstacles or "there is no way past libvirt to this domain")
+            raise RefusedError(route.obstacle or "there is no way past libvirt to this domain")
 
     async def _settled(self) -> None:
         """Wait until libvirt, too, knows that the migration is interrupted: its job ends then."""
@@ -232,22 +211,47 @@ class LibvirtRescue:
                         return
                     await asyncio.sleep(0.05)
 
-    async def _connect_qemus(self, source: QemuHalf, destination: QemuHalf) -> None:
+    async def _connect_borrowing(self, way: Way) -> None:
+        name = await self._name_there()
+        # Started again, the daemon gives a guest up whose QEMU does not answer.
+        if not await way.awake(name):
+            raise RetryableError(f"the QEMU of {name!r} at the destination is not seen to be awake")
+        await idle(self._ends.destination, self._uuid, way)
+        async with borrowed(way, name, self._ends.destination.uri) as monitor:
+
+            async def command(name: str, **arguments: object) -> None:
+                await monitor.execute(name, arguments, oob=True, seconds=_ANSWER_SECONDS)
+
+            uri = await self._listen(command)
+        await self._send_to(uri)
+
+    async def _listen(self, command: Callable[..., Awaitable[None]]) -> str:
+        """Have the destination wait for the source again, and return where."""
         host, port = await self._where()
         refused: CommandError | None = None
         for number in (port,) if port is not None else _PORTS:
             uri = f"tcp:{f'[{host}]' if ':' in host else host}:{number}"
             try:
-                await destination.command("migrate-recover", uri=uri)
-                await source.command_in_band("migrate", uri=uri, resume=True)
+                await command("migrate-recover", uri=uri)
             except CommandError as error:
                 refused = error
                 if "in use" in error.message:
                     continue
                 break
-            return
+            return uri
         assert refused is not None
-        raise RetryableError(refused.message, hint="a side may lag behind: try again") from refused
+        raise _too_early(refused) from refused
+
+    async def _send_to(self, uri: str) -> None:
+        qemu = self._monitors[0]
+        try:
+            if qemu is not None:
+                await qemu.command_in_band("migrate", uri=uri, resume=True)
+            else:
+                arguments = {"uri": uri, "resume": True}
+                await pass_on(self._ends.source.uri, self._uuid, "migrate", arguments)
+        except CommandError as error:
+            raise _too_early(error) from error
 
     async def _where(self) -> tuple[str, int | None]:
         """Return the destination's address, and the port if it was said."""
@@ -261,10 +265,11 @@ class LibvirtRescue:
     async def sample(self, at: float) -> Sample | None:
         """Return what the source's QEMU says, where it goes on and libvirt has not seen it yet."""
         qemu = self._monitors[0]
-        if qemu is None:
-            return None
         try:
-            answer = await qemu.monitor.execute("query-migrate", seconds=_ANSWER_SECONDS)
+            if qemu is not None:
+                answer = await qemu.monitor.execute("query-migrate", seconds=_ANSWER_SECONDS)
+            else:
+                answer = await pass_on(self._ends.source.uri, self._uuid, "query-migrate", {})
         except PostcopyError:
             return None
         sample = sample_of(answer, at, before=Phase.POSTCOPY)
@@ -281,6 +286,12 @@ class LibvirtRescue:
             if half is not None:
                 half.close()
                 await half.monitor.close()
+
+    async def _ask_versions(self) -> None:
+        for index, connection in enumerate(self._ends.both):
+            if connection is not None and self._versions[index] is None:
+                with contextlib.suppress(PostcopyError):
+                    self._versions[index], _ = await connection.versions()
 
     async def _open_monitors(self) -> None:
         for index, way in enumerate((self._ways.source, self._ways.destination)):
@@ -303,4 +314,5 @@ class LibvirtRescue:
         return QemuHalf(monitor)
 
 
-_RESUME_CRASH = known_issues.issue("resume-crash")
+def _too_early(refused: CommandError) -> RetryableError:
+    return RetryableError(refused.message, hint="a side may lag behind: try again")

@@ -137,6 +137,7 @@ class QemuRescue:
         self.destination = destination
         self.wire = wire
         self.obstacles = ""
+        self.how = ""
         self._uri = uri
 
     async def look(self) -> Look:

@@ -34,6 +34,7 @@ class FakeRescue:
         self.calls: list[str] = []
         """What was asked, in order, looks left out."""
         self.obstacles = ""
+        self.how = ""
         self._outage = outage_seconds
         self._refusals = refusals
         self._broken_connects = broken_connects

@@ -59,6 +59,16 @@ RUNNING, PAUSED = libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_PAUSED
         (True, Seen(True, PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER), Half.UNKNOWN),
         (True, Seen(True, RUNNING, libvirt.VIR_DOMAIN_RUNNING_BOOTED), Half.UNKNOWN),
         (True, Seen(True), Half.GONE),
+        (
+            True,
+            Seen(True, libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED),
+            Half.DONE,
+        ),
+        (
+            True,
+            Seen(True, libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED),
+            Half.GONE,
+        ),
         (True, Seen(False), Half.SILENT),
         (False, Seen(True, RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY), Half.ACTIVE),
         (False, Seen(True, RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY_FAILED), Half.PAUSED),

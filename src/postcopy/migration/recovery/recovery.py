@@ -171,7 +171,8 @@ class Recovery:
         return False
 
     async def _connect(self) -> bool:
-        self._tell("connect: both sides are paused")
+        how = self._rescue.how
+        self._tell(f"connect: both sides are paused{f'; {how}' if how else ''}")
         self._broken.clear()
         try:
             await self._rescue.connect()

@@ -92,6 +92,11 @@ class Rescue(Protocol):
         """Why recovery would need a person's hand, or nothing; for people, beforehand."""
         ...
 
+    @property
+    def how(self) -> str:
+        """In which way both sides would be connected again now, where there are several."""
+        ...
+
     async def look(self) -> Look:
         """Ask both sides, a few seconds at most. A side that does not answer is an answer."""
         ...
