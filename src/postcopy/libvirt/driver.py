@@ -431,6 +431,9 @@ class LibvirtDriver:
         self._statistics = statistics
         await self._set_limit()
         phase = announced or (await self._moving_phase())
+        if phase is Phase.PAUSED:
+            # A daemon that lost the other says so, too: whether the migration did, QEMU knows.
+            return await self._looked(at, announced=announced)
         return sample_of(
             statistics, at, phase, status=f"job {statistics.get('type')}", pass_ended_at=ended_at
         )

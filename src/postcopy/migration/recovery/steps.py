@@ -45,6 +45,9 @@ def next_step(look: Look, *, cut: bool, broken: AbstractSet[str] = frozenset()) 
         return Step.ARRIVED
     if Half.GONE in (source, destination):
         return Step.LOST
+    if source is Half.ACTIVE and destination is Half.PAUSED:
+        # The destination has seen the connection break, and the source may never hear of that.
+        return Step.BREAK_OFF_SOURCE
     if source is Half.ACTIVE and not cut:
         return Step.GO_ON
     unclear = (Half.SILENT, Half.UNKNOWN)

@@ -47,6 +47,21 @@ def test_a_side_that_is_gone_is_a_loss_unless_the_other_has_everything() -> None
     assert next_step(Look(Half.PAUSED, Half.DONE), cut=False) is Step.ARRIVED
 
 
+def test_a_source_that_has_not_heard_of_the_cut_is_told() -> None:
+    """Only the destination's end of the connection is gone: the other half is open still."""
+    for cut in (False, True):
+        step = next_step(Look(Half.ACTIVE, Half.PAUSED), cut=cut)
+        assert step is Step.BREAK_OFF_SOURCE
+    assert next_step(Look(Half.ACTIVE, Half.ACTIVE), cut=False) is Step.GO_ON
+
+
+async def test_a_connection_that_only_the_destination_knows_to_be_dead_is_made_again() -> None:
+    rescue = FakeRescue()
+    rescue.source, rescue.destination = Half.ACTIVE, Half.PAUSED
+    assert await recover(rescue) is Ending.RECOVERED
+    assert rescue.calls == ["break off source", "connect"]
+
+
 def test_a_source_that_goes_on_is_left_alone_when_nobody_could_pause_the_other_side() -> None:
     assert next_step(Look(Half.ACTIVE, Half.SILENT), cut=True) is Step.GO_ON
     assert next_step(Look(Half.PAUSED, Half.SILENT), cut=True) is Step.WAIT
