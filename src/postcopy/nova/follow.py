@@ -244,6 +244,8 @@ class Follower:
         phase = verdict.phase or self._phase
         if phase is Phase.SETUP and self._phase is Phase.PRECOPY:
             phase = Phase.PRECOPY  # figures come and go; memory does not go back
+        if phase is Phase.PAUSED and verdict.phase is None:
+            phase = Phase.POSTCOPY  # it was recovered: libvirt does not call it interrupted any more
         ends = phase.terminal or phase in (Phase.PAUSED, Phase.UNKNOWN)
         self.advice = verdict.hint if ends else ""
         error = verdict.error if ends else ""
