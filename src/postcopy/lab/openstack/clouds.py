@@ -41,15 +41,11 @@ def connect(file: Path) -> Any:
     It goes straight to the lab, whatever proxies the environment names.
     """
     import openstack
-    import requests
-    from keystoneauth1 import session
     from openstack.config import OpenStackConfig
 
-    direct = requests.Session()
-    direct.trust_env = False
     region = OpenStackConfig(
         config_files=[str(file)], secure_files=[], vendor_files=[], load_envvars=False
     ).get_one(CLOUD)
-    return openstack.connection.Connection(
-        session=session.Session(auth=region.get_auth(), session=direct), config=region
-    )
+    connection = openstack.connection.Connection(config=region)
+    connection.session.session.trust_env = False
+    return connection

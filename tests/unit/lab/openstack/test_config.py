@@ -94,7 +94,9 @@ def test_clouds_yaml_is_roots_alone_and_reaches_the_api(tmp_path: Path) -> None:
     clouds.write(SITE, *files)
     for file in files:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    region = clouds.connect(files[0]).config
+    connection = clouds.connect(files[0])
+    assert not connection.session.session.trust_env, "a proxy would not find the lab"
+    region = connection.config
     assert region.name == clouds.CLOUD
     assert region.config["auth"]["auth_url"] == "http://198.19.7.3:5000/v3"
     assert region.config["auth"]["password"] == SITE.passwords.admin
