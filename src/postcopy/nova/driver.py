@@ -289,7 +289,7 @@ class NovaDriver:
         :raises RefusedError: when that might pause the guest, and nobody has allowed it.
         """
         self.check_switch()
-        await self._follower.switch()
+        await self._follower.switch(self.permission.effect)
 
     async def cancel(self) -> None:
         """Call it off, unless the guest's memory is already on both hosts."""
@@ -300,7 +300,7 @@ class NovaDriver:
         if self._beneath.watcher is not None:
             await self._beneath.watcher.suspend()
         elif self.permission.effect is Effect.PAUSE:
-            await self._follower.switch()
+            await self._follower.switch(Effect.PAUSE)
         else:
             self.notes.append("the guest is not stopped: Nova has no call for that, and no libvirt"
                               " was named (--source-uri)")  # fmt: skip

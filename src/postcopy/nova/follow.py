@@ -20,6 +20,7 @@ from postcopy.nova.api import NovaApi
 from postcopy.nova.figures import Reader
 from postcopy.nova.hypervisors import Watcher
 from postcopy.nova.look import Look, Seen
+from postcopy.nova.permission import Effect
 from postcopy.nova.refusals import ConflictError
 from postcopy.nova.status import Verdict, judge
 
@@ -75,6 +76,8 @@ class Follower:
         self._doubt: tuple[Phase | None, float] | None = None
         self._switch_at: float | None = None
         self._refused_at: float | None = None
+        self._pauses = False
+        self._effect = Effect.EITHER
         self._cancel_at: float | None = None
         self._progress: tuple[int, float] | None = None
         self._told: set[str] = set()
@@ -115,11 +118,16 @@ class Follower:
         await self._insist(at, self._look, seen)
         return samples
 
-    async def switch(self) -> None:
-        """Have Nova end pre-copy, unless it has done so itself."""
-        self._switch_at = self._clock.now()
+    async def switch(self, effect: Effect) -> None:
+        """Have Nova end pre-copy, unless it has done so itself.
+
+        :param effect: what that does to the guest.
+        """
+        self._switch_at, self._effect = self._clock.now(), effect
         try:
             await self._api.force_complete(self._uuid, self._known())
+            # Nova never shows it: it does not look at a guest's power state during a migration.
+            self._pauses = effect is Effect.PAUSE
         except (ConflictError, NotFoundError) as error:
             # Nova's own time-out, or the end of it all, may have come first.
             if not await self._is(Phase.POSTCOPY, *_ENDS):
@@ -180,9 +188,12 @@ class Follower:
 
     async def _ask_beside(self, at: float, watched: bool) -> None:
         """Ask Nova; where libvirt tells of passes, their ends do not wait for a slow answer."""
-        if self._asking is None or self._asking.done():
+        if self._asking is None:
             self._asking = asyncio.create_task(self._ask(at))
         await asyncio.wait({self._asking}, timeout=_BESIDE_SECONDS if watched else None)
+        if self._asking.done():
+            asked, self._asking = self._asking, None
+            asked.result()  # what is no answer of Nova's is an error of ours, and must be seen
 
     def close(self) -> None:
         """Wait for no more answers."""
@@ -245,7 +256,9 @@ class Follower:
         if phase is Phase.SETUP and self._phase is Phase.PRECOPY:
             phase = Phase.PRECOPY  # figures come and go; memory does not go back
         if phase is Phase.PAUSED and verdict.phase is None:
-            phase = Phase.POSTCOPY  # it was recovered: libvirt does not call it interrupted any more
+            phase = (
+                Phase.POSTCOPY
+            )  # it was recovered: libvirt does not call it interrupted any more
         ends = phase.terminal or phase in (Phase.PAUSED, Phase.UNKNOWN)
         self.advice = verdict.hint if ends else ""
         error = verdict.error if ends else ""
@@ -270,7 +283,7 @@ class Follower:
             self._unproven_since = at
         elif at - self._unproven_since > _UNPROVEN_SECONDS:
             self._note("unproven", "Nova says post-copy, and libvirt that it has not begun")
-        stands = look.paused or (seen is not None and seen.stopped)
+        stands = self._stands(look, seen)
         if stands and not self.paused_before and self._phase is Phase.PRECOPY:
             who = "by itself" if self._switch_at is None else "to end pre-copy"
             self._note(
@@ -300,7 +313,6 @@ class Follower:
         """Ask again for what Nova has accepted and not done."""
         if self.migration is None or self._phase.spread or self._phase.terminal:
             return
-        stands = look.paused or (seen is not None and seen.stopped)
         if self._cancel_at is not None and at - self._cancel_at > _AGAIN_SECONDS:
             self._cancel_at = at
             await self._quietly(self._api.abort(self._uuid, self.migration))
@@ -309,11 +321,17 @@ class Follower:
             and at - self._switch_at > _AGAIN_SECONDS
             and look.status == "running"
             and self._phase is Phase.PRECOPY
-            and not stands
+            and not self._stands(look, seen)
         ):
             self._switch_at = at
-            self._note("again", "Nova has accepted the switch and not made it: asking again")
+            doubt = "" if self._effect is Effect.POSTCOPY else ", unless the guest is paused"
+            told = f"Nova has accepted the switch and not made it{doubt}: asking again"
+            self._note("again", told)
             await self._quietly(self._api.force_complete(self._uuid, self.migration))
+
+    def _stands(self, look: Look, seen: Seen | None) -> bool:
+        """Return whether the guest stands still before the switch; libvirt's word counts most."""
+        return seen.stopped if seen is not None else self._pauses or look.paused
 
     async def _quietly(self, call: Coroutine[Any, Any, None]) -> None:
         with contextlib.suppress(PostcopyError):

@@ -1,5 +1,6 @@
 """Why the cloud did not do something, as one of the fates of `postcopy.errors`."""
 
+import re
 from typing import Any
 
 from postcopy.errors import (
@@ -50,6 +51,10 @@ def explain(error: Exception, cloud: str, *, acts: bool) -> PostcopyError:
     )
 
 
+_NO_MIGRATION = re.compile(r"Migration \S+ not found")
+"""Nova's words for a migration that it does not have, which come with 400 or 404 by the call."""
+
+
 def raise_for(answer: Any, *, acts: bool, who: str = "Nova") -> None:
     """Tell a refusal in our words.
 
@@ -68,7 +73,7 @@ def raise_for(answer: Any, *, acts: bool, who: str = "Nova") -> None:
         error = PermissionDeniedError(
             words, hint="live migrations need an administrator's rights; or a quota is used up"
         )
-    elif status == 404:
+    elif status == 404 or (status == 400 and _NO_MIGRATION.search(words)):
         error = NotFoundError(words, hint="has it been deleted, or has it ended meanwhile?")
     elif status == 409 or (status == 400 and "state" in words):
         error = ConflictError(words, hint="openstack server show says what else goes on with it")

@@ -80,7 +80,7 @@ def _by_nova(look: Look) -> Verdict:
     if phase is Phase.PRECOPY and not look.memory_moves:
         return Verdict(phase=Phase.SETUP, status=_preparing(look))
     if look.status == "queued":
-        return Verdict(phase=phase, status="queued: another migration leaves the host")
+        return Verdict(phase=phase, status="queued: waiting for its turn to leave the host")
     return Verdict(phase=phase, status=look.status or "asked for")
 
 

@@ -1,8 +1,9 @@
 """A server that exists only as arithmetic, and a Nova that moves it the way Nova does.
 
 What it shows of a live migration, and what it hides, is what Nova 26 and 31 were seen to show:
-figures that are null at first and then new every five seconds, an empty list of the server's
-migrations and a 404 in post-copy, a server that stays at the source until the end.
+figures that are null at first, then zero, and then new every five seconds, an empty list of the
+server's migrations and a 404 in post-copy, a server that stays at the source until the end and is
+said to run even where it was paused.
 """
 
 import uuid
@@ -18,7 +19,7 @@ _TICK_SECONDS = 0.5
 """How often nova-compute looks at a migration."""
 _FIGURES_TICKS = 10
 _NEWEST = {26: (2, 93), 31: (2, 100)}
-_RUNNING, _PAUSED = 1, 3
+_RUNNING = 1
 _MIB = 1 << 20
 
 
@@ -34,8 +35,10 @@ class FakeMigration:
     status: str = "accepted"
     sent: float = 0.0
     left: float = 0.0
-    figures: tuple[int, int] | None = None
-    """Sent and left, as last written to the database."""
+    figures: tuple[int, int, int] | None = None
+    """In all, sent and left, as last written to the database."""
+    stopped: bool = False
+    """Whether the guest was paused, which only libvirt tells."""
     ticks: int = 0
     orders: list[str] = field(default_factory=list)
     rolled_back_at: float | None = None
@@ -96,8 +99,8 @@ class FakeCloud:
         """Why the latest one failed, as the server's actions tell."""
         self.later: list[tuple[float, Callable[[], None]]] = []
         """What else happens, and when, counted from the migration's begin."""
-        self.aborted_as = "failed"
-        """What a migration that was called off ends as: usually failed."""
+        self.aborted_as = "cancelled"
+        """What a migration that was called off ends as; failed where Nova was late to look."""
         self.stuck = False
         """Whether the hosts have lost each other in post-copy."""
         self.allocations: dict[str, str] = {str(self.server["id"]): "alpha"}
@@ -173,8 +176,10 @@ class FakeCloud:
             one.status = "running"
             self._heed(one, age)
         self._send(one)
-        if one.ticks % _FIGURES_TICKS == 0 and one.ticks:
-            one.figures = (int(one.sent), int(one.left))
+        if one.ticks == 0:
+            one.figures = (0, 0, 0)
+        elif one.ticks % _FIGURES_TICKS == 0:
+            one.figures = (self.memory_bytes, int(one.sent), int(one.left))
             done = 100 - 100 * one.left / self.memory_bytes
             self.server["progress"] = max(0, min(99, int(done)))
         one.ticks += 1
@@ -192,12 +197,12 @@ class FakeCloud:
             if self.permitted:
                 one.status = "running (post-copy)"
             else:
-                self.server["OS-EXT-STS:power_state"] = _PAUSED
+                one.stopped = True
 
     def _send(self, one: FakeMigration) -> None:
         assert self.server is not None
         spread = one.status == "running (post-copy)"
-        still = spread or self.server["OS-EXT-STS:power_state"] == _PAUSED
+        still = spread or one.stopped
         if spread and self.stuck:
             return
         sent = min(one.left, self.bandwidth * _TICK_SECONDS)

@@ -10,17 +10,21 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from postcopy.testing import placement
+from postcopy.testing import placement, shapes
 from postcopy.testing.cloud import FakeCloud, FakeMigration
+from postcopy.testing.shapes import Answer
 
 __all__ = ["FakeNova"]
 
 _JSON = {"Content-Type": "application/json"}
 _HANG_SECONDS = 60.0
 _PASSWORD = "open sesame"
-_PROJECT = {"id": "p1", "name": "admin", "domain": {"id": "default", "name": "Default"}}
 
-Answer = tuple[int, Any]
+_ORDERS = {
+    "force": ("force_complete", "force complete", ("running",)),
+    "abort": (*["abort live migration"] * 2, ("running", "queued", "preparing")),
+}
+"""What Nova calls each order, twice over, and the states of a migration in which it takes it."""
 
 
 class FakeNova:
@@ -103,7 +107,9 @@ class FakeNova:
             if where.path.startswith("/v3"):
                 return self._keystone(method, where.path, body)
             if where.path.rstrip("/") in ("/compute", "/compute/v2.1"):
-                return (200, self._versions(where.path)), {}
+                shown = shapes.version(f"{self.url}/compute/v2.1", self.cloud.newest)
+                one = where.path.rstrip("/").endswith("v2.1")
+                return (200, {"version": shown} if one else {"versions": [shown]}), {}
             if where.path.rstrip("/") == "/placement":
                 return placement.answer(self.cloud, method, "", body, {}), {}
             if headers.get("X-Auth-Token") not in self._tokens:
@@ -128,7 +134,7 @@ class FakeNova:
                         self._nova(method, local, body, parameters, minor)
                     status = 500 if how == "lost" else int(how)
                     words = "Unexpected API Error. Please report this."
-                    return _fault(status, "computeFault", words), {}
+                    return shapes.fault(status, "computeFault", words), {}
             return self._nova(method, where.path.removeprefix("/compute/v2.1"), body,
                               parameters, minor), {}  # fmt: skip
 
@@ -150,41 +156,8 @@ class FakeNova:
             "identity": f"{self.url}/v3",
             "placement": f"{self.url}/placement",
         }
-        catalog = [
-            {
-                "type": kind,
-                "name": kind,
-                "id": kind,
-                "endpoints": [
-                    {"id": f"{kind}-1", "interface": "public", "region": "RegionOne",
-                     "region_id": "RegionOne", "url": url}
-                ],
-            }
-            for kind, url in urls.items()
-        ]  # fmt: skip
-        shown = {
-            "methods": ["password"],
-            "expires_at": "2999-01-01T00:00:00.000000Z",
-            "issued_at": "2026-01-01T00:00:00.000000Z",
-            "user": {"id": "u1", "name": "admin", "domain": _PROJECT["domain"]},
-            "project": _PROJECT,
-            "roles": [{"id": "r1", "name": "admin"}],
-            "catalog": catalog,
-        }
+        shown = shapes.token(urls)
         return (201, {"token": shown}), {"X-Subject-Token": token}
-
-    def _versions(self, path: str) -> dict[str, Any]:
-        version = {
-            "id": "v2.1",
-            "status": "CURRENT",
-            "version": self.cloud.newest,
-            "min_version": "2.1",
-            "updated": "2013-07-23T11:33:21Z",
-            "links": [{"rel": "self", "href": f"{self.url}/compute/v2.1/"}],
-        }
-        return (
-            {"version": version} if path.rstrip("/").endswith("v2.1") else {"versions": [version]}
-        )
 
     def _nova(
         self,
@@ -198,28 +171,34 @@ class FakeNova:
         if path == "/servers/detail":
             wanted = re.compile(parameters.get("name", ""))
             shown = [server] if server is not None and wanted.search(server["name"]) else []
+            shown = [shapes.server(one, minor) for one in shown]
             return 200, {"servers": shown}
         if path == "/os-migrations":
-            shown = [_listed(one, self._id, minor) for one in reversed(self.cloud.migrations)]
+            every = reversed(self.cloud.migrations)
+            shown = [shapes.listed(one, self._id, self._links(one), minor) for one in every]
             wanted_id = parameters.get("instance_uuid", self._id)
             return 200, {"migrations": shown if wanted_id == self._id else []}
         if server is None or not path.startswith(f"/servers/{self._id}"):
-            return _fault(404, "itemNotFound", "Instance could not be found.")
+            words = f"Instance {path.split('/')[2]} could not be found."
+            return shapes.fault(404, "itemNotFound", words)
         rest = path.removeprefix(f"/servers/{self._id}")
         if rest == "":
-            return 200, {"server": server}
+            return 200, {"server": shapes.server(server, minor)}
         if rest == "/action":
             if "os-resetState" in body:
                 server |= {"status": "ACTIVE", "OS-EXT-STS:task_state": None}
                 return 202, None
             return self._move(body["os-migrateLive"])
         if rest.startswith("/os-instance-actions"):
-            return 200, self._actions(rest, minor)
+            return 200, shapes.actions(rest.count("/") > 1, self.cloud.reason, minor)
         if rest == "/migrations":
-            return 200, {"migrations": [self._own(one, minor) for one in self._shown]}
+            return 200, {"migrations": [shapes.own(one, self._id, minor) for one in self._shown]}
         if match := re.fullmatch(r"/migrations/(\d+)(/action)?", rest):
-            return self._one(method, int(match[1]))
-        return _fault(404, "itemNotFound", "No such resource.")
+            number = int(match[1])
+            if method == "GET":
+                return self._show(number, minor)
+            return self._order("abort" if method == "DELETE" else "force", number)
+        return shapes.fault(404, "itemNotFound", "No such resource.")
 
     @property
     def _id(self) -> str:
@@ -231,87 +210,51 @@ class FakeNova:
         known = ("queued", "preparing", "running")
         return [one for one in self.cloud.migrations if one.status in known]
 
+    def _links(self, one: FakeMigration) -> list[dict[str, str]]:
+        """Where a migration is shown; nowhere, unless the server's own list has it."""
+        path = f"servers/{self._id}/migrations/{one.id}"
+        links = {"self": f"{self.url}/compute/v2.1/{path}", "bookmark": f"{self.url}/{path}"}
+        return [{"rel": rel, "href": href} for rel, href in links.items() if one in self._shown]
+
     def _move(self, wanted: Mapping[str, Any]) -> Answer:
         server = self.cloud.server
         assert server is not None
         if task := server["OS-EXT-STS:task_state"]:
             words = f"Cannot 'os-migrateLive' instance {self._id} while it is in task_state {task}"
-            return _fault(409, "conflictingRequest", words)
+            return shapes.fault(409, "conflictingRequest", words)
         if wanted["host"] not in (None, "alpha", "beta"):
-            return _fault(400, "badRequest", f"Compute host {wanted['host']} could not be found.")
+            words = f"Compute host {wanted['host']} could not be found."
+            return shapes.fault(400, "badRequest", words)
         self.cloud.begin(wanted["host"])
         return 202, None
 
-    def _one(self, method: str, number: int) -> Answer:
-        found = [one for one in self._shown if one.id == number]
+    def _show(self, number: int, minor: int) -> Answer:
+        for one in self._shown:
+            if one.id == number:
+                return 200, {"migration": shapes.own(one, self._id, minor)}
+        words = f"Live migration {number} for server {self._id} is not in progress."
+        return shapes.fault(404, "itemNotFound", words)
+
+    def _order(self, order: str, number: int) -> Answer:
+        """Take an order if it makes sense now; each refusal has a status of its own."""
+        assert self.cloud.server is not None
+        call, words, states = _ORDERS[order]
+        if self.cloud.server["OS-EXT-STS:task_state"] != "migrating":
+            told = f"Instance {self._id} is in an invalid state for '{call}'"
+            return shapes.fault(409, "conflictingRequest", told)
+        found = [one for one in self.cloud.migrations if one.id == number]
         if not found:
-            words = f"In-progress live migration {number} is not found for server {self._id}."
-            return _fault(404, "itemNotFound", words)
+            told = f"Migration {number} not found for instance {self._id}"
+            missing = shapes.fault(404, "itemNotFound", told)
+            return shapes.fault(400, "badRequest", told) if order == "force" else missing
         (one,) = found
-        if method == "GET":
-            return 200, {"migration": self._own(one, 59)}
-        if method == "POST" and one.status != "running":
-            words = (
-                f"Migration {number} state of instance {self._id} is {one.status}. Cannot"
-                " force_complete while the migration is in this state."
+        if one.status not in states:
+            told = (
+                f"Migration {number} state of instance {self._id} is {one.status}. Cannot {words}"
             )
-            return _fault(400, "badRequest", words)
-        one.orders.append("abort" if method == "DELETE" else "force")
+            return shapes.fault(400, "badRequest", f"{told} while the migration is in this state.")
+        one.orders.append(order)
         return 202, None
-
-    def _own(self, one: FakeMigration, minor: int) -> dict[str, Any]:
-        sent, left = one.figures or (None, None)
-        total = self.cloud.memory_bytes if one.figures else None
-        shown = {
-            "id": one.id,
-            "server_uuid": self._id,
-            "status": one.status,
-            "source_compute": one.source,
-            "source_node": one.source,
-            "dest_compute": one.destination,
-            "dest_node": one.destination,
-            "dest_host": "198.51.100.2",
-            "memory_total_bytes": total,
-            "memory_processed_bytes": sent,
-            "memory_remaining_bytes": left,
-            "disk_total_bytes": None if total is None else 0,
-            "disk_processed_bytes": None if total is None else 0,
-            "disk_remaining_bytes": None if total is None else 0,
-            "created_at": "2026-01-01T00:00:00.000000",
-            "updated_at": "2026-01-01T00:00:05.000000",
-        }
-        return {**shown, **({"uuid": one.uuid} if minor >= 59 else {})}
-
-    def _actions(self, rest: str, minor: int) -> dict[str, Any]:
-        action = {"action": "live-migration", "request_id": "req-1", "message": None}
-        if rest.count("/") == 1:
-            return {"instanceActions": [{"action": "create", "request_id": "req-0"}, action]}
-        event = {"event": "conductor_live_migrate_instance", "result": "Error", "traceback": None}
-        more = {"details": self.cloud.reason} if minor >= 84 else {"traceback": self.cloud.reason}
-        return {"instanceAction": {**action, "message": "Error", "events": [{**event, **more}]}}
-
-
-def _listed(one: FakeMigration, server: str, minor: int) -> dict[str, Any]:
-    shown = {
-        "id": one.id,
-        "instance_uuid": server,
-        "status": one.status,
-        "source_compute": one.source,
-        "source_node": one.source,
-        "dest_compute": None if one.status in ("accepted", "error") else one.destination,
-        "dest_node": None if one.status in ("accepted", "error") else one.destination,
-        "dest_host": None,
-        "old_instance_type_id": 1,
-        "new_instance_type_id": 1,
-        "created_at": "2026-01-01T00:00:00.000000",
-        "updated_at": "2026-01-01T00:00:05.000000",
-    }
-    more = {"migration_type": "live-migration"} if minor >= 23 else {}
-    return {**shown, **more, **({"uuid": one.uuid} if minor >= 59 else {})}
-
-
-def _fault(status: int, kind: str, message: str) -> Answer:
-    return status, {kind: {"code": status, "message": message}}
 
 
 def _handler(nova: FakeNova) -> type[BaseHTTPRequestHandler]:

@@ -104,6 +104,15 @@ async def test_a_pause_that_was_allowed_is_told(tmp_path: Path) -> None:
     assert outcome.fate is Fate.COMPLETED
     assert "paused to end pre-copy: post-copy is not permitted on alpha" in w.notes
     assert P.POSTCOPY not in w.phases
+    assert w.asked("POST", "/migrations/") == 1
+
+
+async def test_nova_does_not_tell_a_pause_from_a_switch_that_it_has_dropped(tmp_path: Path) -> None:
+    with world(tmp_path, permitted=False) as w:
+        outcome = await w.move(5.0, permission=NOT_KNOWN, allow_pause=True)
+    assert outcome.fate is Fate.COMPLETED
+    assert "not made it, unless the guest is paused: asking again" in w.notes
+    assert "was paused" not in w.notes
 
 
 async def test_a_switch_that_is_not_permitted_leaves_the_migration_alone(tmp_path: Path) -> None:
@@ -132,13 +141,6 @@ async def test_novas_own_time_out_is_followed_and_not_fought(tmp_path: Path) -> 
     assert outcome.fate is Fate.COMPLETED
     assert "Nova has gone over to post-copy by itself" in w.notes
     assert w.asked("POST", "/migrations/") == 0
-
-
-async def test_a_pause_by_novas_own_time_out_is_told(tmp_path: Path) -> None:
-    with world(tmp_path, timeout_seconds=20.0, permitted=False) as w:
-        outcome = await w.move(switch_after=None)
-    assert outcome.fate is Fate.COMPLETED
-    assert "the guest was paused by itself" in w.notes
 
 
 async def test_a_switch_comes_too_late(tmp_path: Path) -> None:
@@ -256,7 +258,7 @@ async def test_it_waits_in_the_queue(tmp_path: Path) -> None:
     with world(tmp_path, queued_seconds=30.0) as w:
         outcome = await w.move()
     assert outcome.fate is Fate.COMPLETED
-    assert "queued: another migration leaves the host" in w.statuses
+    assert "queued: waiting for its turn to leave the host" in w.statuses
 
 
 # --- an API that fails --------------------------------------------------------------------------
@@ -302,6 +304,20 @@ async def test_an_answer_that_was_lost_is_looked_up(tmp_path: Path, how: str) ->
         with pytest.raises(OutcomeUnknownError, match="Unexpected API Error"):
             await driver.start()
         assert w.cloud.migrations == []
+
+
+async def test_an_error_of_our_own_is_not_taken_for_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise TypeError("ours")
+
+    with world(tmp_path) as w:
+        driver = w.driver()
+        await driver.start()
+        monkeypatch.setattr(driver._api, "look", broken)
+        with pytest.raises(TypeError, match="ours"):
+            await w.supervisor(driver, None).run(attach=True)
 
 
 async def test_an_api_that_hangs_is_not_waited_for(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from postcopy.errors import PermissionDeniedError, PostcopyError, RefusedError, 
 from postcopy.migration.event import SampleTaken
 from postcopy.migration.outcome import Fate
 from postcopy.migration.phase import Phase
-from postcopy.testing.nova import Answer
+from postcopy.testing.shapes import Answer
 
 from .moves import World, world
 

@@ -48,7 +48,12 @@ class FakeLibvirt:
             return Seen(phase=P.SETUP)
         phase = {"running": P.PRECOPY, "running (post-copy)": P.POSTCOPY, "completed": P.COMPLETED}
         found = phase.get(cloud.latest.status, P.SETUP)
-        return Seen(phase=found, gone=found is P.COMPLETED, statistics=self._statistics())
+        return Seen(
+            phase=found,
+            gone=found is P.COMPLETED,
+            stopped=found is P.PRECOPY and cloud.latest.stopped,
+            statistics=self._statistics(),
+        )
 
     def _statistics(self) -> dict[str, int]:
         one = self.world.cloud.latest
@@ -101,6 +106,13 @@ async def test_post_copy_that_nova_says_and_libvirt_does_not_see(tmp_path: Path)
     assert P.POSTCOPY not in w.phases
     assert "Nova says post-copy, and libvirt that it has not begun" in w.notes
     assert (outcome.fate, outcome.error) == (Fate.FAILED, "the link was dead")
+
+
+async def test_a_pause_by_novas_own_time_out_is_seen_by_libvirt_alone(tmp_path: Path) -> None:
+    with world(tmp_path, timeout_seconds=20.0, permitted=False) as w:
+        outcome = await w.move(None, places=PLACES, watcher=FakeLibvirt(w))
+    assert outcome.fate is Fate.COMPLETED
+    assert "the guest was paused by itself" in w.notes
 
 
 async def test_moved_and_nova_does_not_know(tmp_path: Path) -> None:
