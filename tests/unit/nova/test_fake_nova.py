@@ -239,3 +239,28 @@ def test_a_guest_is_said_to_run_until_it_has_moved(folder: str) -> None:
     for one in recorded(folder, *SCENARIOS):
         if one.status == 200 and re.fullmatch(r"/servers/[0-9a-f-]+", one.path):
             assert table(one.answer)["OS-EXT-STS:power_state"] == 1
+
+
+@folders
+async def test_figures_come_in_the_same_steps(tmp_path: Path, folder: str) -> None:
+    """Null, then zero, then what there is: in total, processed and remaining alike."""
+    parts = [f"memory_{part}_bytes" for part in ("total", "processed", "remaining")]
+
+    def steps(shown: list[Mapping[str, Any]]) -> list[list[bool | None]]:
+        told = [[one[p] if one[p] is None else one[p] > 0 for p in parts] for one in shown]
+        return [step for i, step in enumerate(told) if i == 0 or told[i - 1] != step]
+
+    lists = [
+        one.answer["migrations"]
+        for one in recorded(folder, "post-copy")
+        if re.fullmatch(r"/servers/[0-9a-f-]+/migrations", one.path) and one.version == "2.59"
+    ]
+    real = steps([listed[0] for listed in lists if listed])
+    with world(tmp_path, release=RELEASES[folder]) as w:
+        await w.api().live_migrate(Asker(w).uuid, "beta")
+        seen = []
+        for _ in range(60):
+            look = await w.api().look(Asker(w).uuid, w.cloud.latest.id)
+            seen += [look.own] if look.own is not None else []
+            await w.clock.sleep(0.25)
+    assert steps(seen) == real == [[None] * 3, [False] * 3, [True] * 3]
