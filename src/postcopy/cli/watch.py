@@ -246,6 +246,11 @@ def _teller(format_: str) -> "Callable[[Notice], None]":
     logged = in_journal(os.environ)
 
     def tell(notice: "Notice") -> None:
+        # A reader that has gone, or a full disk, is no reason to leave a guest.
+        with contextlib.suppress(OSError):
+            show(notice)
+
+    def show(notice: "Notice") -> None:
         if format_ == "json":
             click.echo(json.dumps(notice.to_dict()))
             return

@@ -16,10 +16,8 @@ __all__ = ["Guard", "Report"]
 
 _AWAY_SECONDS = (1.0, 60.0)
 """How soon a host that went away is tried again: at first, and at most."""
-_QUIET_SECONDS = 3600.0
-"""After which what has not changed is said again."""
 _STEPS_QUIET_SECONDS = 60.0
-"""The same of a recovery's steps, which may follow each other in a circle while nothing helps."""
+"""After which a step of a recovery is told for a second time: they go round while nothing helps."""
 
 
 @dataclass(slots=True)
@@ -160,7 +158,7 @@ class Guard:
         hint = f" ({error.hint})" if error.hint else ""
         away = self._notice(Kind.HOST_AWAY, f"{error.message}{hint}{more}", window.uri)
         # What is in the way may change from try to try; that it is away is said once.
-        self._quiet.say(window.uri, "away", lambda: self._tell(away), _QUIET_SECONDS)
+        self._quiet.say(window.uri, "away", lambda: self._tell(away))
 
     def _consider(self, *, sure: bool = False) -> list[Spread]:
         spreads = list(pair(self._seen, self._duties.pairs))
@@ -196,7 +194,7 @@ class Guard:
     def _say(self, kind: Kind, text: str, spread: Spread) -> None:
         notice = self._notice(kind, text, spread=spread)
         steps = (Kind.RECOVERY, Kind.RECOVERED)
-        seconds = _STEPS_QUIET_SECONDS if kind in steps else _QUIET_SECONDS
+        seconds = _STEPS_QUIET_SECONDS if kind in steps else None
         self._quiet.say(spread.uuid, text, lambda: self._tell(notice), seconds)
         if kind is Kind.RECOVERED:
             # Another cut is another story; a hypervisor that lags has this one told twice.

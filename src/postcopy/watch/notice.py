@@ -86,20 +86,31 @@ class Backoff:
 
 
 class Quiet:
-    """Says each thing about a matter once, until that is forgotten or enough time has passed."""
+    """Says each thing about a matter once, and again only after ever longer times.
 
-    def __init__(self, clock: Clock) -> None:
+    :param longest: seconds after which the same is said again at the latest, if it still holds.
+    """
+
+    def __init__(self, clock: Clock, longest: float = 3600.0) -> None:
         self._clock = clock
-        self._said: dict[Hashable, dict[str, float]] = {}
+        self._longest = longest
+        self._said: dict[Hashable, dict[str, tuple[float, Backoff]]] = {}
 
-    def say(self, matter: Hashable, text: str, tell: Callable[[], None], seconds: float) -> None:
-        """Tell, unless the same text was told of that matter within so many seconds."""
+    def say(
+        self, matter: Hashable, text: str, tell: Callable[[], None], seconds: float | None = None
+    ) -> None:
+        """Tell, unless the same text was told of that matter just now.
+
+        :param seconds: after which it may be said for a second time; the longest time if None.
+        """
         now = self._clock.now()
         said = self._said.setdefault(matter, {})
-        for old in [known for known, until in said.items() if now >= until]:
+        # What was said long ago, and not since, is news again.
+        for old in [known for known, (until, _) in said.items() if now - until >= self._longest]:
             del said[old]
-        if text not in said:
-            said[text] = now + seconds
+        until, again = said.get(text, (now, Backoff(seconds or self._longest, self._longest)))
+        if now >= until:
+            said[text] = (now + again.failed(), again)
             tell()
 
     def forget(self, matter: Hashable) -> None:

@@ -16,6 +16,7 @@ from postcopy.watch.sighting import Sighting, State
 __all__ = ["LibvirtWindow", "Window"]
 
 _LOOK_SECONDS = 10.0
+_CLOSE_SECONDS = 2.0
 _NOVA = "{http://openstack.org/xmlns/libvirt/nova/"
 
 
@@ -63,6 +64,7 @@ class LibvirtWindow:
         self._stack = contextlib.AsyncExitStack()
         self._connection: Connection | None = None
         self._events: asyncio.Queue[DomainEvent] = asyncio.Queue()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Connect, and have libvirt tell what happens to its domains.
@@ -129,10 +131,16 @@ class LibvirtWindow:
         return list(dict.fromkeys(filter(None, (domain.name(), uuid, *servers))))
 
     async def close(self) -> None:
-        """Let go of the daemon; an attempt to reach it that hangs is kept for the next time."""
+        """Let go of the daemon. One that hangs is let go of when libvirt, too, gives it up.
+
+        An attempt to reach it that hangs is kept for the next time.
+        """
         self._connection = None
         stack, self._stack = self._stack, contextlib.AsyncExitStack()
-        await stack.aclose()
+        closing = asyncio.create_task(stack.aclose())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        await asyncio.wait([closing], timeout=_CLOSE_SECONDS)
 
     def _open(self) -> Connection:
         if self._connection is None:

@@ -89,3 +89,18 @@ async def test_hundreds_of_looks_and_absences_leave_nothing_open() -> None:
     after = held()
     assert after[0] <= before[0] + 1
     assert after[1] <= before[1] + 2
+
+
+async def test_a_daemon_that_hangs_holds_nobody_up_and_is_let_go_of_later() -> None:
+    window = LibvirtWindow(URI)
+    await window.open()
+    connection = window._open()
+    with connection._turn:  # as a call that gets no answer
+        async with asyncio.timeout(30):
+            await window.close()
+        assert window._closing
+        await window.open()  # anew, meanwhile
+    async with asyncio.timeout(30):
+        await asyncio.wait(window._closing)
+    assert len(await window.look()) == 1
+    await window.close()
