@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from postcopy.clock import Clock
-from postcopy.errors import PostcopyError, RefusedError
+from postcopy.errors import JournalError, PostcopyError, RefusedError
 from postcopy.migration.outcome import Fate, Outcome
 from postcopy.units import format_seconds
 from postcopy.watch.notice import Backoff, Kind
@@ -104,11 +104,8 @@ class Duties:
     @property
     def unhelped(self) -> set[str]:
         """The UUIDs of those that nobody looks after."""
-        return {
-            uuid
-            for uuid, duty in self._duties.items()
-            if duty.task is None and not duty.claimed
-        }  # fmt: skip
+        duties = self._duties.items()
+        return {uuid for uuid, duty in duties if duty.task is None and not duty.claimed}
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
@@ -165,8 +162,12 @@ class Duties:
                 except RefusedError as error:
                     duty.claimed = True
                     duty.next_at = self._clock.now() + self._interval
-                    self._say(Kind.LEFT, f"left to another one: {error.message}", spread)
+                    self._say(Kind.CLAIMED, f"left to another one: {error.message}", spread)
                     return
+                except JournalError as error:
+                    # Each step looks at both sides first: two at once are a nuisance, a guest that
+                    # waits until somebody makes room on a disk is worse.
+                    self._say(Kind.NOTE, f"going on without a claim: {error.message}", spread)
                 duty.claimed = False
                 do = "recovering it" if spread.interrupted else "looked after until it has arrived"
                 self._say(_kind(spread), f"{spread.seen}: {do}", spread)

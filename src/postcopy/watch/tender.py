@@ -151,8 +151,7 @@ class Tender:
         def observe(event: Event) -> None:
             record(event)
             if isinstance(event, Recovered):
-                done = event.step.startswith(Ending.RECOVERED)
-                tell(Kind.RECOVERED if done else Kind.RECOVERY, event.step)
+                tell(_kind(event.step), event.step)
             elif isinstance(event, Noted):
                 tell(Kind.NOTE, event.text)
 
@@ -213,6 +212,11 @@ class LazyRecord:
     def _give_up(self, error: JournalError) -> None:
         self._journal = None
         self._tell(Kind.NOTE, f"going on without the journal: {error.message}")
+
+
+def _kind(step: str) -> Kind:
+    kinds = {Ending.RECOVERED: Kind.RECOVERED, "interrupted": Kind.INTERRUPTED}
+    return kinds.get(step.partition(":")[0], Kind.RECOVERY)
 
 
 def _is_trouble(event: Event) -> bool:

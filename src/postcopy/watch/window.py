@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 import libvirt
@@ -80,17 +80,12 @@ class LibvirtWindow:
     async def look(self) -> Sequence[Sighting]:
         """Ask for the states of all active domains: one call, which waits for none of them."""
         connection = self._open()
-        try:
-            async with asyncio.timeout(_LOOK_SECONDS):
-                told = await connection.call(
-                    connection.handle.getAllDomainStats,
-                    libvirt.VIR_DOMAIN_STATS_STATE,
-                    libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE,
-                )
-        except TimeoutError:
-            raise UnavailableError(
-                f"libvirt at {self.uri} does not answer any more", hint="is libvirtd busy there?"
-            ) from None
+        async with self._in_time():
+            told = await connection.call(
+                connection.handle.getAllDomainStats,
+                libvirt.VIR_DOMAIN_STATS_STATE,
+                libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE,
+            )
         return [
             Sighting(
                 domain.UUIDString(),
@@ -119,10 +114,11 @@ class LibvirtWindow:
     async def names(self, uuid: str) -> Sequence[str]:
         """Return a domain's name and UUID, and the name of its server, if Nova has made it."""
         connection = self._open()
-        domain = await connection.find(uuid)
-        if domain is None:
-            raise NotFoundError(f"domain {uuid} is not at {self.uri} any more")
-        tree = ET.fromstring(await connection.call(domain.XMLDesc, 0))
+        async with self._in_time():
+            domain = await connection.find(uuid)
+            if domain is None:
+                raise NotFoundError(f"domain {uuid} is not at {self.uri} any more")
+            tree = ET.fromstring(await connection.call(domain.XMLDesc, 0))
         servers = [
             name.text or ""
             for name in tree.iterfind("metadata//*")
@@ -141,6 +137,16 @@ class LibvirtWindow:
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
         await asyncio.wait([closing], timeout=_CLOSE_SECONDS)
+
+    @contextlib.asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                yield
+        except TimeoutError:
+            raise UnavailableError(
+                f"libvirt at {self.uri} does not answer any more", hint="is libvirtd busy there?"
+            ) from None
 
     def _open(self) -> Connection:
         if self._connection is None:

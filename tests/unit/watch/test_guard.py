@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from postcopy.errors import PostcopyError, RefusedError, RetryableError
+from postcopy.errors import JournalError, PostcopyError, RefusedError, RetryableError
 from postcopy.migration.outcome import Fate, Outcome
 from postcopy.migration.phase import Phase
 from postcopy.testing import FakeClock, FakeWindow
@@ -144,7 +144,7 @@ async def test_one_that_somebody_looks_after_is_left_until_that_one_is_gone() ->
     world.claimed = {"uuid-web1"}  # as whoever moves a server by its UUID
     await world.run_for(60)
     assert world.tended == []
-    assert world.said(Kind.LEFT) == [
+    assert world.said(Kind.CLAIMED) == [
         "left to another one: guest 'uuid-web1' is already being migrated by process 7"
     ]
     world = World()
@@ -152,6 +152,25 @@ async def test_one_that_somebody_looks_after_is_left_until_that_one_is_gone() ->
     world.claimed = {"web1"}
     await world.run_for(60, world.claimed.clear)
     assert world.tended == ["web1"]
+
+
+async def test_a_lock_that_cannot_be_written_keeps_nobody_from_being_recovered() -> None:
+    world = World()
+
+    def claim(name: str) -> contextlib.AbstractContextManager[None]:
+        raise JournalError(f"cannot write the lock {name}.lock: No space left on device")
+
+    world.guard = Guard(
+        [world.a, world.b], world.tend, claim, tell=world.notices.append, clock=world.clock
+    )
+    world.held = {"web1", "uuid-web1"}  # as far as `tend` is concerned
+    world.interrupt("web1")
+    task = asyncio.create_task(world.guard.once())
+    await world.clock.advance(10)
+    await task
+    assert world.tended == ["web1"]
+    [note] = world.said(Kind.NOTE)
+    assert "going on without a claim: cannot write the lock" in note
 
 
 async def test_a_dry_run_touches_nothing() -> None:
