@@ -1,9 +1,11 @@
 """What is secret in a lab's cloud: made for that lab, in files that root alone may read."""
 
 import base64
+import contextlib
 import json
 import os
 import secrets
+import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,12 +13,20 @@ from postcopy.errors import UnavailableError
 
 __all__ = ["Passwords", "write_private"]
 
+_MODE = 0o600
+
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that root alone may read, whole or not at all."""
+    """Write a file that root alone may read, whole or not at all.
+
+    One that says so already stays as old as it is: a service that has read it is up to date.
+    """
+    with contextlib.suppress(OSError):
+        if path.read_text("utf-8") == text and stat.S_IMODE(path.stat().st_mode) == _MODE:
+            return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     temporary.replace(path)

@@ -1,6 +1,7 @@
 """The cloud's configuration, as far as a mistake in it would cost somebody hours."""
 
 import configparser
+import os
 import stat
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +12,7 @@ from postcopy.errors import UnavailableError
 from postcopy.lab import names
 from postcopy.lab.openstack import clouds, config, packages, services
 from postcopy.lab.openstack.config import Site
-from postcopy.lab.openstack.passwords import Passwords
+from postcopy.lab.openstack.passwords import Passwords, write_private
 
 SITE = Site("198.19.7.3", Passwords.generate())
 
@@ -127,3 +128,16 @@ def test_each_release_has_every_service() -> None:
 def _secrets() -> list[str]:
     held = SITE.passwords
     return [held.admin, held.service, held.database, held.messages, *held.token_keys]
+
+
+def test_a_file_that_says_so_already_stays_as_old_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "etc/nova.conf"
+    write_private(file, "[DEFAULT]\n")
+    os.utime(file, (1.0, 1.0))
+    write_private(file, "[DEFAULT]\n")
+    assert file.stat().st_mtime == 1.0
+    file.chmod(0o644)
+    write_private(file, "[DEFAULT]\n")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    write_private(file, "[libvirt]\n")
+    assert file.read_text() == "[libvirt]\n"
