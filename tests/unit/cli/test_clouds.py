@@ -1,10 +1,16 @@
 """``postcopy migrate`` and the commands after it, in a cloud."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from postcopy.cli import clouds, moves
 from postcopy.cli.app import main
+from postcopy.cli.request import Request
+from postcopy.errors import UsageError
+from postcopy.lab.lab import Lab
+from postcopy.policy import Adaptive
 from postcopy.testing import FakeNova
 
 
@@ -123,3 +129,24 @@ def test_switched_from_another_process(nova: FakeNova, capsys: pytest.CaptureFix
     code, out, _ = run(capsys, "switch", "web1", "-f", "json")
     told = json.loads(out)
     assert (code, told["fate"], told["switched_at"] is not None) == (0, "completed", True)
+
+
+def asked_for(guest: str) -> Request:
+    return Request(guest=guest, destination="", policy=Adaptive(), lab="default")
+
+
+def test_a_server_of_a_lab_is_known_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nova's scheduler may choose; the hosts' libvirts and nova.conf are at hand."""
+    monkeypatch.delenv("OS_CLOUD", raising=False)
+    monkeypatch.setattr(Lab, "runtime_dir", tmp_path)
+    (tmp_path / "servers").mkdir()
+    (tmp_path / "servers/web1.json").write_text("{}")
+    request, api = clouds.in_lab(moves.in_cloud(asked_for("web1"), lab_given=False))
+    assert (request.os_cloud, request.check_host) == ("postcopy-lab", "{host}")
+    assert request.libvirt_uri is not None
+    assert f"{tmp_path}/{{host}}/" in request.libvirt_uri
+    assert api.clouds_file == str(tmp_path / "clouds.yaml")
+    with pytest.raises(UsageError, match="DEST is missing"):
+        moves.in_cloud(asked_for("web2"), lab_given=False)
