@@ -35,6 +35,8 @@ _INGRESS = 0xFFFF0000
 _TC_H_ROOT = 0xFFFFFFFF  # include/uapi/linux/pkt_sched.h
 _TBF_HANDLE = 0x10000
 _QUEUE_SECONDS = 0.05
+_FAST = 6_250_000  # 50 Mb/s
+_LEAST_BURST = 4096  # more than one Ethernet frame
 
 
 class LinkState(StrEnum):
@@ -61,9 +63,10 @@ def burst_bytes(rate: int) -> int:
 
     A bucket must outlast the time until the kernel looks again, or the link stays under its rate;
     2 ms is ample with high-resolution timers. It must also take one segmentation-offload packet of
-    64 KiB, which is otherwise cut up in software.
+    64 KiB, which is otherwise cut up in software. On a slow link that costs nothing, and whole ones
+    would each stand in the way for as long as a dead link does: there, 20 ms are all.
     """
-    return max(128 * 1024, rate // 500)
+    return max(128 * 1024, rate // 500) if rate >= _FAST else max(_LEAST_BURST, rate // 50)
 
 
 class DataLink:

@@ -24,6 +24,7 @@ from postcopy.paths import state_dir
 
 __all__ = ["Campaign", "Result", "campaigns_dir", "read_plan", "to_dict"]
 
+_TRIES = 3
 _PLAN, _EVIDENCE = "plan.json", "evidence.json"
 
 
@@ -157,7 +158,9 @@ class Campaign:
             plan = waiting.pop(0)
             progress(str(plan))
             evidence = await self._once(floor, plan, patience)
-            if judge(evidence).fate is Fate.UNTRIED:
+            for _ in range(_TRIES - 1):
+                if judge(evidence).fate is not Fate.UNTRIED:
+                    break
                 # What a run before it broke of the lab must not count against this one.
                 progress(f"{plan.name} again, in a new lab: {evidence.trouble}")
                 await floor.up(lambda stage: None)

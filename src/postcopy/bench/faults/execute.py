@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +12,17 @@ from postcopy.bench.faults.breaking import Breaker
 from postcopy.bench.faults.commands import Commands
 from postcopy.bench.faults.cues import Cues
 from postcopy.bench.faults.evidence import Evidence, Memory
-from postcopy.bench.faults.floor import DESTINATION, Floor, Sight, Subject
+from postcopy.bench.faults.floor import DESTINATION, SOURCE, Floor, Sight, Subject
 from postcopy.bench.faults.link import LinkFaults
 from postcopy.bench.faults.model import Moment, RunPlan
 from postcopy.errors import PostcopyError
 from postcopy.lab.observer import memory_verdict
-from postcopy.lab.records import Beat
+from postcopy.lab.records import Beat, Record
 
 __all__ = ["Patience", "execute"]
 
 _LAST_LINES = 12
+_WRONG_PACE = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +86,13 @@ async def _carry_out(
         await asyncio.shield(commands.end())
     failure = None if breaking.cancelled() else breaking.exception()
     await asyncio.sleep(patience.arrival)
+    trouble = f"a fault could not be done: {failure!r}" if failure is not None else ""
     sight = await _look(subject, patience.ending)
     ended_at = time.time()
     whole = len(sight.running) == 1 and sight.settled
+    memory = await _verify(subject, started_at, ended_at) if whole else None
+    if memory is not None and not memory.uptime_continuous:
+        trouble = trouble or _clock_trouble(subject.heard(SOURCE))
     beats = [record.at for record in subject.heard(DESTINATION) if isinstance(record, Beat)]
     return Evidence(
         started_at=started_at,
@@ -96,9 +102,9 @@ async def _carry_out(
         switched_at=cues.first(Moment.SWITCH),
         heard_at_destination=beats[0] if beats else None,
         sight=sight,
-        memory=await _verify(subject, started_at, ended_at) if whole else None,
+        memory=memory,
         words=_words(subject, directory),
-        trouble=f"a fault could not be done: {failure!r}" if failure is not None else "",
+        trouble=trouble,
     )
 
 
@@ -121,6 +127,17 @@ async def _verify(subject: Subject, started_at: float, ended_at: float) -> Memor
     observed = subject.observe(started_at, ended_at)
     found = memory_verdict(observed, verdict)
     return Memory(**found, uptime_continuous=observed.uptime_continuous)
+
+
+def _clock_trouble(records: Sequence[Record]) -> str:
+    """Say that the guest's clock has been wrong since its boot, if it has: then it proves nothing.
+
+    Under emulation a kernel measures its clock by the machine's, and errs while that is busy.
+    """
+    beats = [record for record in records if isinstance(record, Beat)]
+    passed = beats[-1].at - beats[0].at if beats else 0.0
+    pace = (beats[-1].uptime_seconds - beats[0].uptime_seconds) / passed if passed else 1.0
+    return f"the guest's clock runs {pace:.1f} times too fast" if pace > _WRONG_PACE else ""
 
 
 def _words(subject: Subject, directory: Path) -> dict[str, tuple[str, ...]]:

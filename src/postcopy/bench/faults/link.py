@@ -9,6 +9,7 @@ from postcopy.lab.link import DataLink
 __all__ = ["LinkFaults"]
 
 _SLOW = 125_000  # 1 Mb/s
+_SLOW_QUEUE_SECONDS = 0.3
 _DELAY_SECONDS = 1.0
 _DELAY_RATE = 4_000_000
 """Slow enough for one connection's window to fill a queue of that length."""
@@ -60,7 +61,7 @@ class LinkFaults:
             case Kind.RESET:
                 await link.reset()
             case Kind.SLOW:
-                await link.set_rate(_SLOW)
+                await link.set_rate(_SLOW, queue_seconds=_SLOW_QUEUE_SECONDS)
             case Kind.DELAY:
                 await link.set_rate(min(self._rate, _DELAY_RATE), queue_seconds=_DELAY_SECONDS)
             case _:

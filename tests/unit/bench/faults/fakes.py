@@ -67,6 +67,9 @@ class FakeSubject:
     def __init__(self, commands: list[list[str]], *, helped: bool = True) -> None:
         self._commands = commands
         self._helped = helped
+        self.continuous = True
+        self.beats: list[Record] = []
+        """What is heard at the source."""
         self.looks: list[Sight] = []
         """What is seen next; then that it has arrived."""
         self.done: list[str] = []
@@ -97,10 +100,10 @@ class FakeSubject:
         return Verdict(0.0, 4096, 0, None)
 
     def observe(self, started_at: float, ended_at: float) -> Observation:
-        return Observation(100.0, 0.02, 0.0, 0, False, False, True, 50, ())
+        return Observation(100.0, 0.02, 0.0, 0, False, False, self.continuous, 50, ())
 
     def heard(self, host: str) -> list[Record]:
-        return [Beat(5.0, 1, 1.0, 1, 0)] if host == DESTINATION else []
+        return [Beat(5.0, 1, 1.0, 1, 0)] if host == DESTINATION else self.beats
 
     def logs(self) -> Mapping[str, Path]:
         return {}

@@ -9,6 +9,7 @@ from postcopy.bench.faults.execute import execute
 from postcopy.bench.faults.floor import DESTINATION, SOURCE, Copy, Sight
 from postcopy.bench.faults.judge import Fate, judge
 from postcopy.bench.faults.model import Fault, Kind, Moment, Side
+from postcopy.lab.records import Beat
 
 from .fakes import MOVES, QUICK, FakeFloor, FakeSubject, plan, says
 
@@ -41,7 +42,7 @@ async def test_a_run_without_faults(tmp_path: Path) -> None:
             ["drop alpha beta", "reset alpha"],
         ),
         (fault(Kind.RESET), ["reset alpha beta"]),
-        (fault(Kind.SLOW, seconds=0.1), ["rate 125000, 0.05 s"]),
+        (fault(Kind.SLOW, seconds=0.1), ["rate 125000, 0.3 s"]),
         (fault(Kind.DELAY, seconds=0.1), ["rate 4000000, 1.0 s"]),
     ],
     ids=lambda value: str(value.kind) if isinstance(value, Fault) else "",
@@ -116,3 +117,14 @@ async def test_a_guest_that_nobody_helps_is_stuck_when_its_time_is_over(tmp_path
 async def test_a_guest_that_does_not_boot_proves_nothing(tmp_path: Path) -> None:
     evidence = await execute(FakeFloor(), plan(), tmp_path, QUICK)
     assert judge(evidence).fate is Fate.UNTRIED
+
+
+@pytest.mark.parametrize(("pace", "fate"), [(1.0, Fate.CORRUPTED), (7.0, Fate.UNTRIED)])
+async def test_a_clock_that_was_wrong_since_the_boot_proves_nothing(
+    tmp_path: Path, pace: float, fate: Fate
+) -> None:
+    subject = FakeSubject([says(*MOVES)])
+    subject.continuous = False
+    subject.beats = [Beat(second, second, second * pace, 0, 0) for second in range(5)]
+    evidence = await execute(FakeFloor(subject), plan(), tmp_path, QUICK)
+    assert judge(evidence).fate is fate
