@@ -8,7 +8,7 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class Result:
 class Campaign:
     """A directory of runs.
 
-    :param directory: made by `begin`, or found by `unfinished`.
+    :param directory: made by `begin`, or found by `of` or `unfinished`.
     """
 
     def __init__(self, directory: Path, plans: Sequence[RunPlan]) -> None:
@@ -102,16 +102,19 @@ class Campaign:
         return cls(directory, [RunPlan.from_dict(plan) for plan in data["plans"]])
 
     @classmethod
-    def unfinished(cls, plans: Sequence[RunPlan] | None = None) -> "Campaign | None":
-        """Return the newest campaign that has runs left to do.
+    def of(cls, plans: Sequence[RunPlan]) -> "Campaign | None":
+        """Return the newest campaign of these runs and no others, done or not."""
+        return next((one for one in cls._newest_first() if one.plans == tuple(plans)), None)
 
-        :param plans: of these runs and no others; None for any.
-        """
+    @classmethod
+    def unfinished(cls) -> "Campaign | None":
+        """Return the newest campaign that has runs left to do."""
+        return next((one for one in cls._newest_first() if one.left), None)
+
+    @classmethod
+    def _newest_first(cls) -> Iterator["Campaign"]:
         for path in sorted(campaigns_dir().glob("*/campaign.json"), reverse=True):
-            found = cls.load(path.parent)
-            if (plans is None or found.plans == tuple(plans)) and found.left:
-                return found
-        return None
+            yield cls.load(path.parent)
 
     @property
     def left(self) -> list[RunPlan]:

@@ -59,7 +59,7 @@ _HELPED, _UNHELPED = Patience(), Patience(bound=300.0)
     help="Do an earlier run once more: its directory, or the plan.json in it.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the last campaign that is not finished.")
-@click.option("--fresh", is_flag=True, help="Begin anew, where the same command would go on.")
+@click.option("--fresh", is_flag=True, help="Begin anew what was begun, or done, before.")
 @click.option(
     "--jobs",
     type=click.IntRange(1, 16),
@@ -101,8 +101,8 @@ async def faults(
     """Break links, daemons and commands while guests move, and say what became of the guests.
 
     Each run boots a guest, has `postcopy migrate` move it, and breaks one thing or several, at
-    random moments. Everything follows from the seed. A campaign that was killed is gone on with by
-    the same command; each run's plan, journal and logs are kept.
+    random moments. Everything follows from the seed. The same command goes on with a campaign that
+    was stopped, and shows one again that is done; each run's plan, journal and logs are kept.
 
     Exit code 0 only if no guest was lost, doubled, corrupted or stuck that need not have been.
     """
@@ -120,7 +120,7 @@ async def faults(
         print_data([plan.to_dict() for plan in plans], format_, lambda: _print_plans(plans))
         return 0
     if campaign is None:
-        campaign = (None if fresh else Campaign.unfinished(plans)) or Campaign.begin(plans)
+        campaign = (None if fresh else Campaign.of(plans)) or Campaign.begin(plans)
     results = await _run(campaign, lab, jobs, bound)
     summary = summarize(results)
     data = {"directory": str(campaign.directory), **summary.to_dict(), "runs": to_dict(results)}

@@ -36,7 +36,7 @@ async def test_a_campaign_that_was_killed_goes_on() -> None:
     campaign = Campaign.begin(PLANS)
     with pytest.raises(KilledError):
         await _until_second(campaign, FakeFloor(subject(), subject()))
-    found = Campaign.unfinished(PLANS)
+    found = Campaign.of(PLANS)
     assert found is not None
     assert found.directory == campaign.directory
     assert found.left == PLANS[1:]
@@ -45,7 +45,7 @@ async def test_a_campaign_that_was_killed_goes_on() -> None:
     assert not found.left
     assert floor.done == ["up", "down"]
     assert [result.ruling.fate for result in found.results()] == [Fate.MOVED] * 3
-    assert Campaign.unfinished(PLANS) is None
+    assert Campaign.unfinished() is None
 
 
 class KilledError(Exception):
@@ -65,7 +65,7 @@ async def _until_second(campaign: Campaign, floor: FakeFloor) -> None:
 
 async def test_other_runs_are_another_campaign() -> None:
     Campaign.begin(PLANS)
-    assert Campaign.unfinished(PLANS[:2]) is None
+    assert Campaign.of(PLANS[:2]) is None
     assert Campaign.unfinished() is not None
 
 
