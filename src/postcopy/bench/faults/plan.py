@@ -50,7 +50,7 @@ def plan_run(seed: int, number: int, floor: str, kinds: Collection[Kind] = tuple
         seed=seed,
         number=number,
         workload=_workload(chance),
-        rate=chance.randrange(20, 41) * _MEGABYTE,
+        rate=chance.randrange(25, 51) * _MEGABYTE,
         switch_after=_PRECOPY_SECONDS if early else 0.0,
         faults=faults,
     )

@@ -50,7 +50,7 @@ def test_everything_is_bounded() -> None:
     for plan in PLANS:
         assert 1 <= len(plan.faults) <= MOST_FAULTS
         assert plan.workload.cold_mib + plan.workload.hot_mib <= 96
-        assert 20_000_000 <= plan.rate <= 40_000_000
+        assert 25_000_000 <= plan.rate <= 50_000_000
         for fault in plan.faults:
             assert 0 <= fault.seconds <= LONGEST_SECONDS
             assert 0 <= fault.after <= 2.0
