@@ -11,6 +11,7 @@ from postcopy.bench.suite import Planned
 from postcopy.forecast import simulator
 from postcopy.forecast.curve import Curve, HotSet
 from postcopy.forecast.model import Bursts, Guest, Harm, Link
+from postcopy.lab.services.service import SERVICES
 from postcopy.policy import AfterFirstPass
 
 __all__ = ["expected_seconds", "model_of", "patience_for", "seconds_of"]
@@ -23,6 +24,8 @@ _KERNEL_BYTES = 75e6
 _FLAT_OUT = 8e9
 # What QEMU sends over a link without a limit, beside an emulated guest on two processors.
 _UNSHAPED = 3e8
+# What an emulated server dirties, in bytes a second.
+_SERVER_RATE = 4e6
 # A slow link gets time for at least so many first passes.
 _PASSES = 2.5
 
@@ -32,6 +35,8 @@ def model_of(scenario: Scenario, *, preempt: bool = True) -> simulator.Scenario:
     workload = scenario.workload_spec
     hot = float(scenario.hot_bytes)
     rate = float(workload.rate * 4096) or _FLAT_OUT * scenario.vcpus
+    if scenario.workload in SERVICES:
+        hot, rate = float(scenario.memory_bytes), _SERVER_RATE
     sets = (HotSet(hot, rate, workload.pattern == "sequential"),) if hot else ()
     bursts = None
     if workload.pattern.startswith("bursts"):
@@ -39,7 +44,7 @@ def model_of(scenario: Scenario, *, preempt: bool = True) -> simulator.Scenario:
         bursts = Bursts(int(duty) / 100, int(period) / 1000)
     return simulator.Scenario(
         guest=Guest(
-            memory_bytes=float(workload.memory_mib << 20),
+            memory_bytes=float(scenario.guest_spec("b").memory_mib << 20),
             content_bytes=scenario.memory_bytes + _KERNEL_BYTES,
             dirty=Curve(sets),
             bursts=bursts,

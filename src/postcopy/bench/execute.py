@@ -3,10 +3,11 @@
 import asyncio
 from dataclasses import replace
 
+from postcopy.bench.load.answers import Answers
 from postcopy.bench.method import Method
 from postcopy.bench.record import Measured
 from postcopy.bench.scenario import Scenario
-from postcopy.bench.stand import BenchGuest
+from postcopy.bench.stand import Stand
 from postcopy.bench.trip import Trip, travel
 from postcopy.lab.observer import memory_verdict
 from postcopy.migration.journal import Journal
@@ -24,7 +25,7 @@ BESIDE_SECONDS = _BASELINE_SECONDS + _SETTLE_SECONDS + 1.5
 
 
 async def execute(
-    guest: BenchGuest,
+    stand: Stand,
     scenario: Scenario,
     method: Method,
     repeat: int,
@@ -34,16 +35,21 @@ async def execute(
 ) -> Measured:
     """Move the guest to the host where it is not, and return what that was like for it.
 
+    Of one with a server, the answers that its users got are its progress.
+
     :param repeat: which repeat of the suite this is.
     :param patience: seconds after which a move that has not ended or switched is called off.
     :raises PostcopyError: when it could not be begun, or the guest does not answer any more.
     """
+    guest = stand.guest
     await asyncio.sleep(_BASELINE_SECONDS)
     trip = await travel(guest, scenario, method, journal, patience)
     await asyncio.sleep(_SETTLE_SECONDS)
     measured = _measured(trip, scenario, method, repeat)
     if trip.fate not in (Fate.COMPLETED, Fate.CANCELLED):
         return measured
+    if stand.load is not None:
+        measured = _asked(measured, await stand.load.answers(), trip)
     observation = guest.observe(trip.started_at, trip.ended_at)
     verdict = await guest.verify()
     memory = memory_verdict(observation, verdict)
@@ -56,8 +62,10 @@ async def execute(
     return replace(
         measured,
         longest_freeze_seconds=observation.longest_freeze_seconds,
-        guest_seconds_lost=observation.guest_seconds_lost,
-        baseline_rate=observation.baseline_rate,
+        guest_seconds_lost=measured.guest_seconds_lost
+        if stand.load
+        else observation.guest_seconds_lost,
+        baseline_rate=measured.baseline_rate if stand.load else observation.baseline_rate,
         pages_checked=memory["pages_checked"],
         pages_wrong=memory["pages_wrong"],
         intact=not trouble,
@@ -79,4 +87,15 @@ def _measured(trip: Trip, scenario: Scenario, method: Method, repeat: int) -> Me
         passes=trip.passes,
         run_id=trip.run_id,
         error=trip.error,
+    )
+
+
+def _asked(measured: Measured, answers: Answers, trip: Trip) -> Measured:
+    begin, end = trip.started_at - _BASELINE_SECONDS, trip.ended_at + _SETTLE_SECONDS
+    rate = answers.rate(begin, trip.started_at)
+    return replace(
+        measured,
+        latency=answers.latency(begin, trip.started_at, end),
+        guest_seconds_lost=answers.seconds_lost(trip.started_at, end, rate),
+        baseline_rate=rate,
     )

@@ -6,14 +6,13 @@ from typing import Any
 
 from postcopy.errors import UsageError
 from postcopy.lab.machine import GuestSpec
+from postcopy.lab.services.service import SERVICES
 from postcopy.lab.workload import Workload
 from postcopy.units import format_bytes, parse_bytes, parse_rate
 
-__all__ = ["FLOORS", "SERVICES", "WORKLOADS", "Scenario"]
+__all__ = ["FLOORS", "WORKLOADS", "Scenario"]
 
 FLOORS = ("qemu", "libvirt")
-SERVICES = ("redis", "postgresql")
-"""Workloads that are real servers, under load from outside."""
 
 _SHARES = {"writer": 50, "hot": 50, "bursts": 50, "sequential": 75}
 """Workloads that write, and how much of the memory in percent, if that is not said."""
@@ -21,9 +20,11 @@ _SHARES = {"writer": 50, "hot": 50, "bursts": 50, "sequential": 75}
 WORKLOADS = ("idle", "reader", *_SHARES, *SERVICES)
 """``idle`` does nothing; ``reader`` reads memory that nobody writes; ``writer`` rewrites at a rate
 that pre-copy outruns; ``hot`` rewrites flat out; ``bursts`` does so now and then; ``sequential``
-goes through its memory page by page; the others are servers."""
+goes through its memory page by page; the others are real servers, under load from outside."""
 
 _LEAST_BYTES = 16 << 20
+# What the witness fills and checks in a guest with a server.
+_BESIDE_MIB = 16
 _MIB = 1 << 20
 _PAGE_BYTES = 4096
 
@@ -32,7 +33,8 @@ _PAGE_BYTES = 4096
 class Scenario:
     """A guest and a link.
 
-    :param memory_bytes: what the workload fills; the guest's RAM is somewhat more.
+    :param memory_bytes: what the workload fills, or a server is given to hold; the guest's RAM is
+        somewhat more.
     :param share: of that, what is rewritten, in percent; only for workloads that write.
     :param rate: bytes rewritten a second, a page counting whole; only for ``writer``, 16 MiB a
         second if None.
@@ -75,8 +77,11 @@ class Scenario:
                 f"a downtime limit of {self.downtime_limit} s makes no sense",
                 hint="give seconds above 0 and at most 2000",
             )
-        if self.workload not in SERVICES:
-            self.guest_spec("b")  # the lab's own limits
+        if self.workload in SERVICES and self.floor != "qemu":
+            raise UsageError(
+                f"{self.workload} runs in bare guests only", hint="floor: qemu, or leave it out"
+            )
+        self.guest_spec("b")  # the lab's own limits
 
     def _refuse(self, what: str, value: object, workloads: tuple[str, ...]) -> None:
         if value is not None and self.workload not in workloads:
@@ -93,7 +98,9 @@ class Scenario:
 
     @property
     def workload_spec(self) -> Workload:
-        """The same as the lab's witness takes it."""
+        """The same as the lab's witness takes it; beside a server it does next to nothing."""
+        if self.workload in SERVICES:
+            return Workload(_BESIDE_MIB, 0)
         hot = self.hot_bytes // _MIB
         rate, pattern = 0, "random"
         if self.workload == "writer":
@@ -109,7 +116,14 @@ class Scenario:
 
     def guest_spec(self, name: str) -> GuestSpec:
         """Return the lab's guest of that name for it."""
-        return GuestSpec(name=name, workload=self.workload_spec, vcpus=self.vcpus)
+        service = self.workload if self.workload in SERVICES else None
+        return GuestSpec(
+            name=name,
+            workload=self.workload_spec,
+            vcpus=self.vcpus,
+            service=service,
+            data_bytes=self.memory_bytes if service else 0,
+        )
 
     @property
     def traits(self) -> tuple[str, ...]:

@@ -1,13 +1,19 @@
 """The guest of one scenario, standing in a lab, ready to be moved."""
 
+from dataclasses import dataclass, replace
+
+from postcopy.bench.load.load import Load
 from postcopy.bench.scenario import Scenario
 from postcopy.lab import names
 from postcopy.lab.domain import LabDomain
 from postcopy.lab.guest import LabGuest
 from postcopy.lab.lab import Lab
 from postcopy.lab.link import DataLink
+from postcopy.lab.services import network
+from postcopy.lab.services.service import find_service
+from postcopy.lab.state import directory
 
-__all__ = ["GUEST", "BenchGuest", "boot", "clear", "shape"]
+__all__ = ["GUEST", "BenchGuest", "Stand", "boot", "clear", "shape"]
 
 GUEST = "bench"
 """What every guest of a benchmark is called: there is one at a time."""
@@ -15,15 +21,37 @@ GUEST = "bench"
 BenchGuest = LabGuest | LabDomain
 
 
-async def boot(lab: Lab, scenario: Scenario) -> BenchGuest:
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A guest that runs, and the users of its server if it has one."""
+
+    guest: BenchGuest
+    load: Load | None = None
+
+    async def close(self) -> None:
+        """Let its users go. The guest is ended by `clear`."""
+        if self.load is not None:
+            await self.load.stop()
+
+
+async def boot(lab: Lab, scenario: Scenario) -> Stand:
     """Shape the link and start the guest of a scenario; one that an earlier run left is ended.
 
-    :raises UnavailableError: when it does not boot.
+    :raises UnavailableError: when it does not boot, or its server does not answer.
     """
     await clear(lab)
     await shape(lab.link(), scenario.link)
-    kind = LabDomain if scenario.floor == "libvirt" else LabGuest
-    return await kind.start(lab, scenario.guest_spec(GUEST), names.HOSTS[0])
+    spec = scenario.guest_spec(GUEST)
+    if spec.service is None:
+        kind = LabDomain if scenario.floor == "libvirt" else LabGuest
+        return Stand(await kind.start(lab, spec, names.HOSTS[0]))
+    await network.ensure(lab)
+    address = network.guest_address(lab)
+    spec = replace(spec, address=f"{address}/{names.PREFIX_LENGTH}")
+    guest = await LabGuest.start(lab, spec, names.HOSTS[0])
+    service = find_service(scenario.workload)
+    log = directory(lab.name) / f"{GUEST}.answers"
+    return Stand(guest, await Load.start(service, address, scenario.memory_bytes, log))
 
 
 async def clear(lab: Lab) -> None:

@@ -19,7 +19,7 @@ from postcopy.errors import UnavailableError
 from postcopy.lab import tethered
 from postcopy.units import format_bytes
 
-__all__ = ["MARKER", "Release", "build", "check_machine", "recipe"]
+__all__ = ["MARKER", "Release", "build", "check_machine", "fetch_kernel", "recipe", "unpack"]
 
 
 MARKER = "POSTCOPY_ROOT_BUILD"
@@ -32,10 +32,22 @@ _KEYRINGS = Path("/usr/share/keyrings")
 _KERNEL = "linux-image-cloud-amd64"
 _UNWANTED = ("doc", "doc-base", "info", "lintian", "locale", "man")
 
-# Runs outside the root with the root's package lists; $1 is the root. The metapackage is followed
-# to the packages that have the kernel (after Debian 13 they are one further on), of which only the
-# image is kept, and the one driver that guests with a disk need and Debian has as a module.
-_FETCH_KERNEL = f"""
+
+def fetch_kernel(*drivers: str) -> str:
+    """Return a hook of mmdebstrap's that puts the guests' kernel and some drivers beside the root.
+
+    It runs outside the root with the root's package lists; $1 is the root. The metapackage is
+    followed to the packages that have the kernel (after Debian 13 they are one further on), of
+    which only the image is kept, and the drivers that guests need and Debian has as modules.
+
+    :param drivers: their paths below the kernel's modules, without the ending.
+    """
+    wanted = " ".join(f"'*/kernel/{driver}.ko*'" for driver in drivers)
+    moved = "\n".join(
+        f"find . -type f -name '{driver.rpartition('/')[2]}.ko*' -exec mv '{{}}' ../modules ';'"
+        for driver in drivers
+    )
+    return f"""
 set -eu
 export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
 cd "${MARKER}"
@@ -48,16 +60,19 @@ apt-get -o APT::Sandbox::User=root -qq download "$image" $more
 dpkg-deb --field ./linux-image-*.deb Version > ../kernel-version
 for package in ./*.deb; do
     dpkg-deb --fsys-tarfile "$package" |
-        tar --extract --wildcards '*/vmlinuz*' '*/kernel/drivers/block/virtio_blk.ko*' || :
+        tar --extract --wildcards '*/vmlinuz*' {wanted} || :
 done
 mkdir ../modules
 find . -type f -name 'vmlinuz*' -exec mv '{{}}' ../vmlinuz ';'
-find . -type f -name 'virtio_blk.ko*' -exec mv '{{}}' ../modules ';'
+{moved}
 test -s ../vmlinuz
 test -n "$(ls ../modules)"
 cd ..
 rm -r kernel
 """
+
+
+_FETCH_KERNEL = fetch_kernel("drivers/block/virtio_blk")
 
 # Of invoke-rc.d: no package starts what it brings.
 _NO_SERVICES = """
@@ -93,29 +108,7 @@ async def build(wanted: Release, building: Path, progress: Callable[[str], None]
     :raises UnavailableError: when a package, a key or space for them is not to be had.
     """
     progress(f"building the root of {wanted.name}: this is done once")
-
-    def report(line: str) -> None:
-        told = line.startswith("I: ")
-        if told and "-hook" not in line and "signal" not in line:
-            progress(line.removeprefix("I: ").removesuffix("..."))
-
-    # Nothing of a build outlives this process, even when that is killed.
-    tethered_to_this = [sys.executable, "-I", "-S", tethered.__file__, str(os.getpid())]
-    environment = {
-        **os.environ,
-        MARKER: str(building),
-        "LC_ALL": "C.UTF-8",
-        "DEBIAN_FRONTEND": "noninteractive",
-    }
-    try:
-        await processes.stream(
-            *tethered_to_this,
-            *_mmdebstrap(wanted, building / "root"),
-            on_line=report,
-            env=environment,
-        )
-    except processes.CommandError as error:
-        raise _explained(wanted, error) from error
+    await unpack(wanted, building, progress)
     progress("writing the manifest")
     versions = await processes.run(
         "dpkg-query",
@@ -135,7 +128,42 @@ async def build(wanted: Release, building: Path, progress: Callable[[str], None]
     (building / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def _mmdebstrap(wanted: Release, target: Path) -> list[str]:
+async def unpack(
+    wanted: Release,
+    building: Path,
+    progress: Callable[[str], None],
+    kernel_hook: str = _FETCH_KERNEL,
+) -> None:
+    """Make a root in an empty directory's ``root``, with what `fetch_kernel` puts beside it.
+
+    :raises UnavailableError: when a package, a key or space for them is not to be had.
+    """
+
+    def report(line: str) -> None:
+        told = line.startswith("I: ")
+        if told and "-hook" not in line and "signal" not in line:
+            progress(line.removeprefix("I: ").removesuffix("..."))
+
+    # Nothing of a build outlives this process, even when that is killed.
+    tethered_to_this = [sys.executable, "-I", "-S", tethered.__file__, str(os.getpid())]
+    environment = {
+        **os.environ,
+        MARKER: str(building),
+        "LC_ALL": "C.UTF-8",
+        "DEBIAN_FRONTEND": "noninteractive",
+    }
+    try:
+        await processes.stream(
+            *tethered_to_this,
+            *_mmdebstrap(wanted, building / "root", kernel_hook),
+            on_line=report,
+            env=environment,
+        )
+    except processes.CommandError as error:
+        raise _explained(wanted, error) from error
+
+
+def _mmdebstrap(wanted: Release, target: Path, kernel_hook: str) -> list[str]:
     mirror = os.environ.get("POSTCOPY_MIRROR")
     return [
         "mmdebstrap",
@@ -145,7 +173,7 @@ def _mmdebstrap(wanted: Release, target: Path) -> list[str]:
         *_options(wanted),
         # Not a part of the recipe: what is made is the same.
         *(['--aptopt=Acquire::Check-Valid-Until "false"'] if _takes_stale() else []),
-        f"--customize-hook={_FETCH_KERNEL}",
+        f"--customize-hook={kernel_hook}",
         wanted.suite,
         str(target),
         *([mirror] if mirror else []),

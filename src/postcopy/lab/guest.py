@@ -82,7 +82,8 @@ class LabGuest:
     async def start_side(self, host: str, *, incoming: bool) -> Side:
         """Start this guest's QEMU on a host."""
         side = self.sides[host]
-        await side.start(await provide_boot_files(self.lab, side.host), incoming=incoming)
+        files = await provide_boot_files(self.lab, side.host, self.spec.service)
+        await side.start(files, incoming=incoming)
         return side
 
     async def look(self) -> dict[str, SideState]:

@@ -13,7 +13,15 @@ from pathlib import Path
 
 from postcopy.errors import UsageError
 
-__all__ = ["CharacterDevice", "Directory", "Entry", "File", "build_initramfs", "write_archive"]
+__all__ = [
+    "CharacterDevice",
+    "Directory",
+    "Entry",
+    "File",
+    "build_initramfs",
+    "module",
+    "write_archive",
+]
 
 _MAGIC = b"070701"
 _TRAILER = "TRAILER!!!"
@@ -66,12 +74,16 @@ def build_initramfs(init: Path, modules: Iterable[Path] = ()) -> bytes:
             Directory("proc"),
             Directory("sys"),
             File("init", init.read_bytes(), permissions=0o755),
-            *map(_module, modules),
+            *map(module, modules),
         ]
     )
 
 
-def _module(path: Path) -> File:
+def module(path: Path) -> File:
+    """Return a kernel module as a file of an archive's root, uncompressed.
+
+    :raises UsageError: when it is in a format that is not known here.
+    """
     content = path.read_bytes()
     match path.suffix:
         case ".ko":

@@ -7,6 +7,7 @@ from typing import Any
 
 from postcopy.errors import UsageError
 from postcopy.lab.disk import Disk
+from postcopy.lab.services.service import MAC, TAP, find_service
 from postcopy.lab.witness import kernel_command_line
 from postcopy.lab.workload import Workload
 
@@ -25,6 +26,9 @@ class GuestSpec:
     :param vcpus: how many there are; the workload's writers share them.
     :param second_monitor: whether a domain is made with the monitor that recovery past libvirt
         takes; most domains of the world have none.
+    :param service: a server of `postcopy.lab.services` that runs in it as well; only bare guests.
+    :param data_bytes: what that is given to hold.
+    :param address: of the guest, with its prefix: ``198.19.0.100/24``; only with a server.
     """
 
     name: str
@@ -33,6 +37,9 @@ class GuestSpec:
     disk: Disk | None = None
     vcpus: int = 1
     second_monitor: bool = True
+    service: str | None = None
+    data_bytes: int = 0
+    address: str = ""
 
     def __post_init__(self) -> None:
         # The name becomes part of a unix socket's path, which may have 107 bytes in all.
@@ -54,6 +61,8 @@ class GuestSpec:
     def memory_mib(self) -> int:
         """Its RAM in MiB: for its disk, a driver, a buffer and 4 bytes a block come on top."""
         most = 0 if self.disk is None else 16 + -(-self.disk.size_mib // 1024)
+        if self.service is not None:
+            most += find_service(self.service).memory_mib(self.data_bytes)
         return self.workload.memory_mib + most
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,7 +105,7 @@ def qemu_arguments(
         "-no-user-config",
         *("-kernel", str(kernel)),
         *("-initrd", str(initramfs)),
-        *("-append", kernel_command_line(spec.workload)),
+        *("-append", kernel_command_line(spec.workload) + _service_words(spec)),
         *("-pidfile", str(directory / "qemu.pid")),
         # What QEMU complains of goes there: a daemon has no other place for it.
         *("-D", str(directory / "qemu.log"), "-d", "guest_errors"),
@@ -109,6 +118,14 @@ def qemu_arguments(
     for name in ("console", "commands"):
         arguments += ["-chardev", f"socket,id={name},path={directory / name},server=on,wait=off"]
         arguments += ["-serial", f"chardev:{name}"]
+    if spec.service is not None:
+        arguments += ["-netdev", f"tap,id=net,ifname={TAP},script=no,downscript=no"]
+        arguments += ["-device", f"virtio-net-pci,netdev=net,mac={MAC},romfile="]
     if incoming:
         arguments += ["-incoming", "defer"]
     return arguments
+
+
+def _service_words(spec: GuestSpec) -> str:
+    # What the kernel does not know, init gets as its environment.
+    return f" witness.run=/serve address={spec.address}" if spec.service is not None else ""

@@ -34,6 +34,7 @@ class FakeLab:
         self.rate: int | None = 125_000_000
         self.booted: list[str] = []
         self.cleared = 0
+        self.closed = 0
         self.fates: dict[int, Fate] = {}
         self.broken: set[int] = set()
         self.interrupted_at: int | None = None
@@ -48,10 +49,13 @@ class FakeLab:
     def roots(self) -> Any:
         return {"alpha": SimpleNamespace(qemu_version="10.0.13")}
 
-    async def boot(self, lab: Any, scenario: Scenario) -> str:
+    async def boot(self, lab: Any, scenario: Scenario) -> Any:
         self.rate = scenario.link
         self.booted.append(scenario.workload)
-        return f"guest {len(self.booted)}"
+        return SimpleNamespace(close=self._close)
+
+    async def _close(self) -> None:
+        self.closed += 1
 
     async def clear(self, lab: Any) -> None:
         self.cleared += 1
@@ -60,7 +64,7 @@ class FakeLab:
         self.rate = rate
 
     async def execute(
-        self, guest: str, scenario: Scenario, method: Any, repeat: int, *_: Any, patience: float
+        self, standing: Any, scenario: Scenario, method: Any, repeat: int, *_: Any, patience: float
     ) -> Measured:
         self.moves += 1
         if self.moves == self.interrupted_at:
@@ -99,6 +103,7 @@ async def test_each_guest_is_booted_once_and_every_run_recorded(lab: Any, tmp_pa
     assert lefts[0] > 8 * 5
     assert lab.rate == 125_000_000  # as it was before
     assert lab.cleared
+    assert lab.closed == 2
     assert Record(record.path).about["qemu"] == "10.0.13"
 
 
@@ -140,6 +145,7 @@ async def test_a_guest_that_is_lost_is_on_record_and_replaced(lab: Any, tmp_path
     failed = [run for run in record_in(tmp_path).runs if run.fate is Fate.FAILED]
     assert [run.error for run in failed] == ["the guest runs on no host"]
     assert lab.booted == ["idle", "idle", "hot"]
+    assert lab.closed == 3
 
 
 async def test_a_guest_that_was_given_up_stays(lab: Any, tmp_path: Path) -> None:

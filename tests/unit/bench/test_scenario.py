@@ -41,6 +41,14 @@ def test_each_workload_is_one_of_the_witness(
     assert (found.rate, found.pattern) == (rate, pattern)
 
 
+def test_a_server_has_the_memory_that_it_is_given_to_hold() -> None:
+    guest = Scenario(workload="redis", memory_bytes=64 * MIB).guest_spec("g")
+
+    assert (guest.service, guest.data_bytes) == ("redis", 64 * MIB)
+    assert guest.memory_mib > 64 * 1.4 + 112
+    assert guest.workload.hot_mib == 0
+
+
 def test_several_vcpus_have_a_writer_each() -> None:
     guest = Scenario(workload="hot", vcpus=4).guest_spec("g")
 
@@ -67,6 +75,7 @@ def test_several_vcpus_have_a_writer_each() -> None:
         ({"workload": "hot", "vcpus": 0}, "0 writers"),
         ({"workload": "hot", "vcpus": 1.5}, "vcpus: 1.5"),
         ({"workload": "hot", "floor": "nova"}, "no floor 'nova'"),
+        ({"workload": "redis", "floor": "libvirt"}, "bare guests only"),
         ({"workload": "hot", "downtime_limit": -1}, "downtime limit of -1"),
     ],
 )

@@ -16,7 +16,7 @@ from postcopy.bench.compare import records_directory
 from postcopy.bench.estimate import expected_seconds
 from postcopy.bench.page import times, write_pages
 from postcopy.bench.record import Record
-from postcopy.bench.runner import Progress, missing, run_suite
+from postcopy.bench.runner import Progress, missing, prepare, run_suite
 from postcopy.bench.suite import Suite, find_suite, suite_names
 from postcopy.cli.lab import progress
 from postcopy.cli.output import format_option, print_data, print_table, runs_async
@@ -120,6 +120,7 @@ async def _measure(suite: Suite, record: Record, lab_name: str, *, keep: bool) -
         was_up = (await lab.status()).state is LabState.UP
         await lab.up(progress=stage)
         try:
+            await prepare(missing(suite, record), stage)
             with _telling(stage) as tell:
                 await run_suite(lab, suite, record, tell)
         finally:

@@ -13,6 +13,7 @@
  *                 | reads                       checks pages at random, cold ones too; writes none
  *   witness.writers=NUMBER                threads that share the hot pages; 1 if not said
  *   witness.disk=PATH                     filled and rewritten too; see disk.h
+ *   witness.run=PATH                      a program that it starts beside, once all is filled
  *
  * Said on the first serial port, one line each:
  *   READY cold=MiB hot=MiB pages=N fill_ms=N             memory is filled, heartbeats follow
@@ -87,6 +88,7 @@ static struct {
     volatile bool paused;         /* of the disk's thread too */
     uint64_t burst_ns, period_ns; /* both 0: no bursts */
     char disk[LINE_BYTES];        /* empty: none */
+    char run[LINE_BYTES];         /* empty: none */
 } ask = {.seed = 1, .writers = 1};
 
 /* Cold pages come first; a page's index counts over both. */
@@ -274,6 +276,8 @@ static bool parse_parameter(const char *name, char *value)
         return parse_pattern(value);
     if (strcmp(name, "disk") == 0)
         return (size_t)snprintf(ask.disk, sizeof ask.disk, "%s", value) < sizeof ask.disk;
+    if (strcmp(name, "run") == 0)
+        return (size_t)snprintf(ask.run, sizeof ask.run, "%s", value) < sizeof ask.run;
     return false;
 }
 
@@ -631,6 +635,23 @@ static void load_disk_driver(void)
     close(module);
 }
 
+/* As init it would have to bury every process that nobody waits for: the kernel does it instead. */
+static void start_program(void)
+{
+    char *words[] = {ask.run, NULL};
+    signal(SIGCHLD, SIG_IGN);
+    pid_t child = fork();
+    if (child < 0)
+        give_up("cannot start a process");
+    if (child > 0)
+        return;
+    signal(SIGCHLD, SIG_DFL);
+    setsid();
+    execv(ask.run, words);
+    say("E cannot run %s: %s", ask.run, strerror(errno));
+    _exit(127);
+}
+
 int main(int count, char **arguments)
 {
     static char command_line[4096];
@@ -672,6 +693,8 @@ int main(int count, char **arguments)
     say("READY cold=%llu hot=%llu pages=%u fill_ms=%llu", (unsigned long long)ask.cold_mib,
         (unsigned long long)ask.hot_mib, memory.cold + memory.hot,
         (unsigned long long)((now_ns() - started) / NS_PER_MS));
+    if (*ask.run != '\0')
+        start_program();
     start_heartbeat();
     start_other_writers();
     work();

@@ -1,0 +1,82 @@
+"""Keeps a server busy from outside, and writes down when each request was sent and answered.
+
+A program of its own, so that neither disturbs the other: ``python -m postcopy.bench.load.generator
+redis ADDRESS PORT BYTES CLIENTS LOG``. It fills the server, says `READY` on standard error, and
+each client asks, waits for the answer and asks again, until it is killed. The log has one record of
+`RECORD` for each request: the client, and two moments in Unix time; without an answer the second
+is 0.
+"""
+
+import asyncio
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from postcopy.bench.load.protocols import CLIENTS, Client
+from postcopy.errors import PostcopyError
+
+__all__ = ["READY", "RECORD", "main"]
+
+READY = "ready"
+RECORD = struct.Struct("<Hdd")
+
+_START_SECONDS = 90.0
+_RETRY_SECONDS = 0.2
+_FLUSH_SECONDS = 0.1
+
+
+async def main(arguments: list[str]) -> int:
+    """Fill the server and ask it until told to end; the result is the program's exit code."""
+    name, address, port, size, clients, log = arguments
+    kind = CLIENTS[name]
+    lines = [kind(int(size), seed) for seed in range(int(clients))]
+    try:
+        await _connected(lines[0], address, int(port))
+        await lines[0].fill(int(size))
+        for line in lines[1:]:
+            await line.open(address, int(port))
+    except (OSError, PostcopyError, TimeoutError, asyncio.IncompleteReadError) as error:
+        said = str(error) or type(error).__name__
+        print(f"{name} at {address}:{port}: {said}", file=sys.stderr)
+        return 69
+    with Path(log).open("wb") as file:  # noqa: ASYNC230 - a write is a matter of microseconds
+        print(READY, file=sys.stderr, flush=True)
+        asking = asyncio.gather(*(_keep_asking(i, one, file) for i, one in enumerate(lines)))
+        while not asking.done():
+            await asyncio.wait((asking,), timeout=_FLUSH_SECONDS)
+            file.flush()
+    print(f"{name} at {address}:{port} has hung up on every client", file=sys.stderr)
+    return 69
+
+
+async def _connected(client: Client, address: str, port: int) -> None:
+    """Connect to a server that may still be starting."""
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            return await client.open(address, port)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _keep_asking(number: int, client: Client, file: BinaryIO) -> None:
+    anchor = time.time() - time.monotonic()
+    while True:
+        sent, answered = anchor + time.monotonic(), 0.0
+        try:
+            await client.ask()
+            answered = anchor + time.monotonic()
+        except (OSError, asyncio.IncompleteReadError):
+            return
+        except PostcopyError:
+            await asyncio.sleep(_RETRY_SECONDS)
+        finally:
+            file.write(RECORD.pack(number, sent, answered))
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(sys.argv[1:])))

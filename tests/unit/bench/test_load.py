@@ -1,0 +1,146 @@
+"""The load: a server that answers, one that does not, and one that goes away."""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from postcopy.bench.load.load import Load
+from postcopy.bench.load.protocols import CLIENTS
+from postcopy.errors import UnavailableError
+from postcopy.lab.services.service import SERVICES
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(serve: Serve) -> AsyncIterator[int]:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        server.close_clients() if hasattr(server, "close_clients") else None
+
+
+class FakeRedis:
+    """As much of Redis as is asked for."""
+
+    def __init__(self, refuse: bytes = b"") -> None:
+        self.calls: list[list[bytes]] = []
+        self.refuse = refuse
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            count = int((await reader.readuntil(b"\r\n"))[1:])
+            words = []
+            for _ in range(count):
+                size = int((await reader.readuntil(b"\r\n"))[1:])
+                words.append((await reader.readexactly(size + 2))[:-2])
+            self.calls.append(words)
+            if words[0] == self.refuse:
+                writer.write(b"-OOM command not allowed\r\n")
+            elif words[0] == b"GET":
+                writer.write(b"$3\r\nabc\r\n" if len(self.calls) % 2 else b"$-1\r\n")
+            else:
+                writer.write(b"+OK\r\n")
+
+
+class FakePostgresql:
+    """As much of PostgreSQL as is asked for."""
+
+    def __init__(self, refuse: str = "") -> None:
+        self.queries: list[str] = []
+        self.refuse = refuse
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        length, version = struct.unpack("!ii", await reader.readexactly(8))
+        assert version == 3 << 16
+        assert b"user\0postgres\0" in await reader.readexactly(length - 8)
+        writer.write(b"R" + struct.pack("!ii", 8, 0) + b"Z" + struct.pack("!i", 5) + b"I")
+        while True:
+            _, length = struct.unpack("!ci", await reader.readexactly(5))
+            text = (await reader.readexactly(length - 4)).rstrip(b"\0").decode()
+            self.queries.append(text)
+            if self.refuse and self.refuse in text:
+                body = b"SERROR\0Mno such table\0\0"
+                writer.write(b"E" + struct.pack("!i", len(body) + 4) + body)
+            else:
+                writer.write(b"C" + struct.pack("!i", 9) + b"DONE\0")
+            writer.write(b"Z" + struct.pack("!i", 5) + b"I")
+
+
+async def test_redis_is_filled_and_asked_in_its_own_words() -> None:
+    fake = FakeRedis()
+    async with serving(fake) as port:
+        client = CLIENTS["redis"](64 * 1024, seed=1)
+        await client.open("127.0.0.1", port)
+        await client.fill(64 * 1024)
+        for _ in range(20):
+            await client.ask()
+        client.writer.close()
+
+    assert fake.calls[:2] == [[b"PING"], [b"DEBUG", b"POPULATE", b"64", b"key", b"1024"]]
+    asked = fake.calls[2:]
+    assert {call[0] for call in asked} == {b"GET", b"SET"}
+    assert all(0 <= int(call[1].removeprefix(b"key:")) < 64 for call in asked)
+    assert all(len(call[2]) == 1024 for call in asked if call[0] == b"SET")
+
+
+async def test_postgresql_is_filled_and_asked_in_its_own_words() -> None:
+    fake = FakePostgresql()
+    async with serving(fake) as port:
+        client = CLIENTS["postgresql"](64 * 1024, seed=1)
+        await client.open("127.0.0.1", port)
+        await client.fill(64 * 1024)
+        for _ in range(20):
+            await client.ask()
+        client.writer.close()
+
+    assert "generate_series(0, 31)" in fake.queries[1]
+    assert {query.split()[0] for query in fake.queries[2:]} == {"SELECT", "UPDATE"}
+
+
+@pytest.mark.parametrize("name", ["redis", "postgresql"])
+async def test_what_a_server_refuses_is_told_in_its_words(name: str) -> None:
+    fake: Serve = FakeRedis(b"DEBUG") if name == "redis" else FakePostgresql("INSERT")
+    async with serving(fake) as port:
+        client = CLIENTS[name](1 << 20, seed=1)
+        await client.open("127.0.0.1", port)
+        with pytest.raises(UnavailableError, match=r"not allowed|no such table"):
+            await client.fill(1 << 20)
+        client.writer.close()
+
+
+async def test_a_load_runs_beside_until_it_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(FakeRedis()) as port:
+        service = replace(SERVICES["redis"], port=port)
+        load = await Load.start(service, "127.0.0.1", 1 << 20, tmp_path / "log")
+        await asyncio.sleep(0.3)
+        answers = await load.answers()
+        await load.stop()
+
+    assert len(answers.clients) == 4
+    assert all(len(sent) > 5 for sent, _ in answers.clients)
+    assert not answers.unanswered
+
+
+async def test_a_server_that_refuses_is_told_at_once(tmp_path: Path) -> None:
+    async with serving(FakeRedis(b"DEBUG")) as port:
+        service = replace(SERVICES["redis"], port=port)
+        with pytest.raises(UnavailableError, match="OOM"):
+            await Load.start(service, "127.0.0.1", 1 << 20, tmp_path / "log")
