@@ -7,7 +7,7 @@ scatter, it flatters itself a little, which is unfair to whoever is compared wit
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,8 @@ class Row:
     :param failed: how many more went wrong.
     :param wrong: how many guests did not come through intact.
     :param errors: what was said of those and of the failed ones, each once.
+    :param waits: of a server's users, percentiles by name, before the move and during it: the
+        medians of all runs.
     :param ratio: the suite's figure, divided by the reference's.
     """
 
@@ -60,9 +62,14 @@ class Row:
     lost: Estimate | None = None
     sent: Estimate | None = None
     p99: Estimate | None = None
-    p99_before: float | None = None
+    waits: tuple[Mapping[str, float], Mapping[str, float]] | None = None
     switched_after_seconds: float | None = None
     ratio: Estimate | None = None
+
+    @property
+    def p99_before(self) -> float | None:
+        """How long a server's users waited before the move, for 99 % of all moments."""
+        return self.waits[0].get("p99") if self.waits else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -78,7 +85,7 @@ class Row:
             "wrong": self.wrong,
             "errors": list(self.errors),
             "switched_after_seconds": self.switched_after_seconds,
-            "p99_before": self.p99_before,
+            "waits": [dict(each) for each in self.waits] if self.waits else None,
             **figures,
         }
 
@@ -88,7 +95,7 @@ class Case:
     """One scenario.
 
     :param oracle: the fixed moment that cost least; None where no moments were swept.
-    :param reference: what ratios are to: the oracle, or else the first method.
+    :param reference: what ratios are to: the oracle, or else the first method that moved the guest.
     """
 
     scenario: Scenario
@@ -181,10 +188,15 @@ def _case(scenario: Scenario, found: dict[str, list[Measured]], figure: str, pri
     # The first repeat has them in the order of the suite.
     methods = sorted(found, key=lambda method: min(run.started_at for run in found[method]))
     oracle = _oracle(found, price) if figure == "cost" else None
-    reference = oracle or methods[0]
+    reference = oracle or _first_that_moved(methods, found)
     against = figure_of(_measured(found[reference]), figure, price)
     rows = tuple(_row(method, found[method], figure, against, price) for method in methods)
     return Case(scenario=scenario, rows=rows, oracle=oracle, reference=reference)
+
+
+def _first_that_moved(methods: Sequence[str], found: dict[str, list[Measured]]) -> str:
+    moved = [method for method in methods if any(run.ended for run in found[method])]
+    return (moved or methods)[0]
 
 
 def _measured(runs: Iterable[Measured]) -> list[Measured]:
@@ -213,7 +225,6 @@ def _row(
         return median(values) if values else None
 
     switched = [r.switched_after_seconds for r in runs if r.switched_after_seconds is not None]
-    before = [run.latency.before["p99"] for run in runs if run.latency and run.latency.before]
     return Row(
         method=method,
         runs=len(runs),
@@ -222,10 +233,22 @@ def _row(
         wrong=sum(not run.intact for run in runs),
         errors=tuple(dict.fromkeys(r.error for r in all_runs if r.error and not r.given_up)),
         **{name: estimate(name) for name in FIGURES},
-        p99_before=statistics.median(before) if before else None,
+        waits=_waits(runs),
         switched_after_seconds=statistics.median(switched) if switched else None,
         ratio=ratio(figure_of(runs, figure, price), against),
     )
+
+
+def _waits(runs: Sequence[Measured]) -> tuple[Mapping[str, float], Mapping[str, float]] | None:
+    latencies = [run.latency for run in runs if run.latency is not None]
+    if not latencies:
+        return None
+
+    def medians(each: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+        known = [one for one in each if one]
+        return {name: statistics.median(one[name] for one in known) for name in (known or [{}])[0]}
+
+    return medians([one.before for one in latencies]), medians([one.during for one in latencies])
 
 
 def _finite(value: float) -> float | None:

@@ -1,7 +1,6 @@
 """The picture of a suite: every method on every scenario, and where its cost comes from.
 
-Described for Vega-Lite. Colours are handed in: the page's CSS variables, which serve light and
-dark, or plain ones for a picture by itself.
+Described for Vega-Lite, in the colours that are handed in (`postcopy.bench.look`).
 """
 
 from collections.abc import Mapping
@@ -9,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from postcopy.bench.analysis import Analysis, Case, Row
 from postcopy.bench.bootstrap import Estimate
+from postcopy.bench.look import PANEL_PIXELS, look, names, title
+from postcopy.bench.users_chart import users_panel
 
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["FIGURE_WORDS", "LIGHT", "PAGE", "labels_of", "suite_spec"]
+__all__ = ["FIGURE_WORDS", "labels_of", "suite_spec"]
 
 FIGURE_WORDS: Mapping[str, str] = {
     "cost": "cost, guest-seconds",
@@ -24,26 +25,9 @@ FIGURE_WORDS: Mapping[str, str] = {
     "p99": "99th percentile of answers, seconds",
 }
 
-_NAMES = ("text", "muted", "line", "grid", "good", "bad", "time", "lost", "card")
-PAGE: Mapping[str, str] = {name: f"var(--{name})" for name in _NAMES}
-"""The page's colours."""
-LIGHT: Mapping[str, str] = {
-    "text": "#1b1d21",
-    "muted": "#5b626d",
-    "line": "#c9cdd3",
-    "grid": "#e6e7e9",
-    "good": "#00694b",
-    "bad": "#a83c00",
-    "time": "#56b4e9",
-    "lost": "#c25100",
-    "card": "#ffffff",
-}
-"""The same for paper."""
-
 _GOOD, _BAD = 1.10, 1.50
 """Up to this many times the reference's a method is about as good; from that on it is worse."""
 _CELL_PIXELS = (92, 26)
-_PANEL_PIXELS = (250, 17)
 _COLUMNS = 2
 
 
@@ -71,9 +55,17 @@ def suite_spec(analysis: Analysis, colours: Mapping[str, str]) -> dict[str, Any]
         parts.append(_overview(analysis, labels, colours))
     panels = [_panel(case, analysis, labels, colours) for case in analysis.cases]
     rows = [panels[at : at + _COLUMNS] for at in range(0, len(panels), _COLUMNS)]
-    parts += [alt.hconcat(*row, spacing=24) for row in rows]
-    chart = alt.vconcat(*parts, spacing=22).resolve_scale(color="independent", x="independent")
-    spec: dict[str, Any] = chart.configure(**_look(colours)).to_dict()
+    parts += [alt.hconcat(*row, spacing=24).resolve_scale(yOffset="independent") for row in rows]
+    served = [case for case in analysis.cases if any(row.waits for row in case.rows)]
+    panels = [users_panel(case, labels[case.scenario.name], colours) for case in served]
+    parts += [
+        alt.hconcat(*panels[at : at + _COLUMNS], spacing=24).resolve_scale(yOffset="independent")
+        for at in range(0, len(panels), _COLUMNS)
+    ]
+    chart = alt.vconcat(*parts, spacing=22).resolve_scale(
+        color="independent", x="independent", y="independent", yOffset="independent"
+    )
+    spec: dict[str, Any] = chart.configure(**look(colours)).to_dict()
     return spec
 
 
@@ -103,7 +95,7 @@ def _overview(
             title=None,
             axis=alt.Axis(orient="top", labelAngle=-25, labelLimit=220, domain=False, ticks=False),
         ),
-        y=alt.Y("method:N", sort=methods, title=None, axis=_names()),
+        y=alt.Y("method:N", sort=methods, title=None, axis=names()),
     )
     tones = {"good": colours["good"], "fair": colours["line"], "bad": colours["bad"]}
     fill = base.mark_rect(fillOpacity=0.35, cornerRadius=3, strokeWidth=0).encode(
@@ -118,7 +110,7 @@ def _overview(
         layer=[fill, text],
         width=max(1, len(labels)) * width,
         height=len(methods) * height,
-        title=_title(
+        title=title(
             f"{FIGURE_WORDS[analysis.figure].split(',')[0].capitalize()},"
             f" as a multiple of {_reference(analysis)}"
         ),
@@ -153,7 +145,7 @@ def _panel(
     kinds = {"time x price": colours["time"], "guest-seconds lost": colours["lost"]}
     if analysis.figure != "cost":
         kinds = {FIGURE_WORDS[analysis.figure]: colours["time"]}
-    y = alt.Y("method:N", sort=methods, title=None, axis=_names())
+    y = alt.Y("method:N", sort=methods, title=None, axis=names())
     bar = (
         alt.Chart(alt.InlineData(values=bars))
         .mark_bar(height={"band": 0.72}, strokeWidth=0)
@@ -184,9 +176,9 @@ def _panel(
     )
     chart: alt.LayerChart = alt.LayerChart(
         layer=[bar, whisker],
-        width=_PANEL_PIXELS[0],
-        height=max(2, len(methods)) * _PANEL_PIXELS[1],
-        title=_title(labels[case.scenario.name]),
+        width=PANEL_PIXELS[0],
+        height=max(2, len(methods)) * PANEL_PIXELS[1],
+        title=title(labels[case.scenario.name]),
     )
     return chart
 
@@ -203,29 +195,3 @@ def _segments(row: Row, analysis: Analysis, estimate: Estimate) -> list[dict[str
         {**same, "kind": "time x price", "value": time, "order": 0},
         {**same, "kind": "guest-seconds lost", "value": estimate.value - time, "order": 1},
     ]
-
-
-def _names() -> "alt.Axis":
-    import altair as alt
-
-    return alt.Axis(labelLimit=230, domain=False, ticks=False, labelPadding=6)
-
-
-def _title(text: str) -> "alt.TitleParams":
-    import altair as alt
-
-    return alt.TitleParams(text, anchor="start", frame="group", offset=8)
-
-
-def _look(colours: Mapping[str, str]) -> dict[str, Any]:
-    quiet = {"labelColor": colours["muted"], "titleColor": colours["muted"], "labelFontSize": 11}
-    lines = {"gridColor": colours["grid"], "tickColor": colours["line"]}
-    return {
-        "background": colours["card"],
-        "font": "system-ui, DejaVu Sans, sans-serif",
-        "padding": 14,
-        "view": {"stroke": None},
-        "axis": {**quiet, **lines, "titleFontSize": 11, "titleFontWeight": "normal"},
-        "legend": {**quiet, "labelFontSize": 11},
-        "title": {"color": colours["text"], "fontSize": 13, "fontWeight": 600},
-    }

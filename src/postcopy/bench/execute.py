@@ -92,10 +92,11 @@ def _measured(trip: Trip, scenario: Scenario, method: Method, repeat: int) -> Me
 
 def _asked(measured: Measured, answers: Answers, trip: Trip) -> Measured:
     begin, end = trip.started_at - _BASELINE_SECONDS, trip.ended_at + _SETTLE_SECONDS
-    rate = answers.rate(begin, trip.started_at)
+    work = answers.work()
+    pace = work.rate_before(trip.started_at)
     return replace(
         measured,
         latency=answers.latency(begin, trip.started_at, end),
-        guest_seconds_lost=answers.seconds_lost(trip.started_at, end, rate),
-        baseline_rate=rate,
+        guest_seconds_lost=work.seconds_lost(trip.started_at, end, pace) if pace else 0.0,
+        baseline_rate=pace,
     )

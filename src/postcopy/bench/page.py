@@ -9,7 +9,8 @@ from typing import Any
 
 from postcopy.bench.analysis import Analysis, Case, Row
 from postcopy.bench.bootstrap import Estimate
-from postcopy.bench.charts import FIGURE_WORDS, LIGHT, PAGE, suite_spec
+from postcopy.bench.charts import FIGURE_WORDS, suite_spec
+from postcopy.bench.look import LIGHT, PAGE
 from postcopy.bench.suite import Suite
 from postcopy.report.document import json_for_script, part, write_whole
 from postcopy.units import format_bytes, format_seconds
@@ -136,13 +137,14 @@ def _seconds(estimate: Estimate | None, more: str = "") -> tuple[str, str]:
     if estimate is None:
         return "\u2013", ""
     span = f"{format_seconds(estimate.low)} to {format_seconds(estimate.high)}"
-    return more + format_seconds(estimate.value), span
+    return more + format_seconds(estimate.value), span if estimate.low < estimate.high else ""
 
 
 def _times(estimate: Estimate | None, more: str) -> tuple[str, str]:
     if estimate is None:
         return "\u2013", ""
-    return f"{more}{estimate.value:.2f}", f"{estimate.low:.2f} to {estimate.high:.2f}"
+    span = f"{estimate.low:.2f} to {estimate.high:.2f}"
+    return f"{more}{estimate.value:.2f}", span if estimate.low < estimate.high else ""
 
 
 def _verdicts(analysis: Analysis) -> list[tuple[str, str]]:
@@ -157,14 +159,25 @@ def _verdicts(analysis: Analysis) -> list[tuple[str, str]]:
         found.append(("good", f"{runs} moves, and every guest came through intact."))
     if failed:
         found.append(("bad", f"{failed} more moves failed."))
-    for each in analysis.summaries[:1]:
-        what = FIGURE_WORDS[analysis.figure].split(",")[0]
-        text = (
-            f"{each.method}: its {what} is {times(each.median)} times the reference\u2019s in the"
-            f" median of {each.scenarios} scenarios, {times(each.greatest)} times at worst."
-        )
+    if text := _finding(analysis):
         found.append(("open", text))
     return found
+
+
+def _finding(analysis: Analysis) -> str:
+    """Say in a sentence how the first method stands."""
+    if not analysis.summaries:
+        return ""
+    first, *others = analysis.summaries
+    what = FIGURE_WORDS[analysis.figure].split(",")[0]
+    if any(case.oracle for case in analysis.cases):
+        return (
+            f"{first.method}: its {what} is {times(first.median)} times that of the best fixed"
+            f" moment in the median of {first.scenarios} scenarios, and {times(first.greatest)} at"
+            " worst."
+        )
+    told = "; ".join(f"{each.method} {times(each.median)}" for each in others)
+    return f"{what.capitalize()} in the median, as a multiple of {first.method}\u2019s: {told}."
 
 
 def _description(analysis: Analysis) -> str:

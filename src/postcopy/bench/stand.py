@@ -1,5 +1,6 @@
 """The guest of one scenario, standing in a lab, ready to be moved."""
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from postcopy.bench.load.load import Load
@@ -19,6 +20,9 @@ GUEST = "bench"
 """What every guest of a benchmark is called: there is one at a time."""
 
 BenchGuest = LabGuest | LabDomain
+
+# A server that has just started is slow, and so is an emulator that has just seen its program.
+_WARM_UP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,9 @@ async def boot(lab: Lab, scenario: Scenario) -> Stand:
     guest = await LabGuest.start(lab, spec, names.HOSTS[0])
     service = find_service(scenario.workload)
     log = directory(lab.name) / f"{GUEST}.answers"
-    return Stand(guest, await Load.start(service, address, scenario.memory_bytes, log))
+    load = await Load.start(service, address, scenario.memory_bytes, log)
+    await asyncio.sleep(_WARM_UP_SECONDS)
+    return Stand(guest, load)
 
 
 async def clear(lab: Lab) -> None:

@@ -16,7 +16,8 @@ from postcopy.lab.domain_move import DomainMove
 from postcopy.lab.move import LabMove
 from postcopy.libvirt.options import LibvirtOptions
 from postcopy.migration.conduct import Move, carry_out
-from postcopy.migration.decision import Policy
+from postcopy.migration.decision import Action, Policy
+from postcopy.migration.event import Acted
 from postcopy.migration.journal import Journal
 from postcopy.migration.outcome import Fate
 from postcopy.processes import CommandError
@@ -115,11 +116,14 @@ async def _supervised(
     outcome = await carry_out(
         move, Bounded(policy, patience), journal, run, downtime_limit=scenario.downtime_limit
     )
+    fate = outcome.fate
+    if fate is Fate.FAILED and await _was_called_off(guest, move.source, journal, run.id):
+        fate = Fate.CANCELLED
     samples = [sample for sample in journal.samples(run.id) if sample.total_bytes]
     begun = next((one.at for one in samples), outcome.started_at)
     switched = outcome.switched_at
     return Trip(
-        fate=outcome.fate,
+        fate=fate,
         started_at=outcome.started_at,
         ended_at=outcome.ended_at,
         total_seconds=outcome.ended_at - outcome.started_at if whole else outcome.total_seconds,
@@ -130,6 +134,20 @@ async def _supervised(
         run_id=run.id,
         error=outcome.error,
     )
+
+
+async def _was_called_off(guest: BenchGuest, source: str, journal: Journal, run_id: int) -> bool:
+    """Tell whether a migration only failed because it was called off.
+
+    QEMU then closes the connection, and may find that broken before it has noted why.
+    """
+    asked = any(
+        kind == Acted.__name__ and text.startswith(Action.CANCEL)
+        for _, kind, text in journal.events(run_id)
+    )
+    with contextlib.suppress(UnavailableError):
+        return asked and await guest.where() == source
+    return False
 
 
 async def _by_virsh(

@@ -299,6 +299,8 @@ async def guest(
     if disk is not None and (bare or server):
         kind = "--bare guest" if bare else "--server"
         raise UsageError(f"a {kind} has no disk of its own", hint="leave --disk out")
+    if server and vcpus != 1:
+        raise UsageError("a --server has one vCPU", hint="leave --vcpus out")
     one = Lab(name)
     if verify:
         await _verify(find_guest(one, guest_name), format_)

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-__all__ = ["format_option", "formats_option", "print_data", "print_table", "runs_async"]
+__all__ = ["FORMATS", "format_option", "formats_option", "print_data", "print_table", "runs_async"]
 
 P = ParamSpec("P")
 R = TypeVar("R")

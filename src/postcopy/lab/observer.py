@@ -25,6 +25,7 @@ from postcopy.lab.records import (
 __all__ = [
     "observe",
     "Observation",
+    "Curve",
     "memory_verdict",
     "Memory",
     "read_log",
@@ -134,12 +135,12 @@ def observe(
     concerned = latest + [beat for beat in beats if beat.at > started]
     later = [record for record in records if record.at > since]
 
-    work = _Curve((beat.at, beat.writes) for beat in beats)
+    work = Curve((beat.at, beat.writes) for beat in beats)
     baseline = work.rate_before(started)
     if baseline > 0:
         lost = work.seconds_lost(started, end, baseline)
     else:
-        pulse = _Curve((beat.at, beat.sequence) for beat in beats)
+        pulse = Curve((beat.at, beat.sequence) for beat in beats)
         pace = pulse.rate_before(started) or 1 / HEARTBEAT_SECONDS
         lost = pulse.seconds_lost(started, end, pace)
 
@@ -180,8 +181,10 @@ def _went_back(before: Beat, after: Beat) -> bool:
 def _is_continuous(beats: Sequence[Beat]) -> bool:
     if len({beat.sequence for beat in beats}) < len(beats):
         return False
-    heard_at = beats[0].at if beats else 0.0
-    for before, after in pairwise(beats):
+    # A host that is short of processors may be late to hear what a guest said before it left.
+    ordered = sorted(beats, key=lambda beat: beat.sequence)
+    heard_at = ordered[0].at if ordered else 0.0
+    for before, after in pairwise(ordered):
         passed = after.uptime_seconds - before.uptime_seconds
         # A frozen guest skips beats, so the count may fall behind the clock, never the reverse.
         if passed < (after.sequence - before.sequence - 2) * HEARTBEAT_SECONDS:
@@ -194,8 +197,11 @@ def _is_continuous(beats: Sequence[Beat]) -> bool:
     return True
 
 
-class _Curve:
-    """A total that grows with time, known at some moments, straight in between."""
+class Curve:
+    """A total that grows with time, known at some moments, straight in between: a guest's work.
+
+    :param readings: a moment in Unix time, and the count then, in the order of time.
+    """
 
     def __init__(self, readings: Iterable[tuple[float, int]]) -> None:
         self._at: list[float] = []
@@ -232,7 +238,10 @@ class _Curve:
         return (self.total(end) - self.total(begin)) / (end - begin)
 
     def seconds_lost(self, begin: float, end: float, pace: float) -> float:
-        """Return the seconds of growth at that pace that are missing between two moments."""
+        """Return the seconds of growth at that pace that are missing between two moments.
+
+        What is caught up after a freeze does not make the freeze undone.
+        """
         if self._at and 0 <= end - self._at[-1] < FREEZE_SECONDS:
             end = self._at[-1]
         inner = [at for at in self._at if begin < at < end]

@@ -81,6 +81,16 @@ def test_without_a_sweep_the_first_method_is_the_reference() -> None:
     assert nova.ratio.value == pytest.approx(2.0)
 
 
+def test_one_that_never_moved_the_guest_is_no_reference() -> None:
+    runs = [
+        measured("adaptive", 0, 5.0, 0.5, fate=FAILED),
+        measured("nova", 0, 20.0, 0.0, fate=CANCELLED),
+        measured("immediate", 0, 4.0, 1.0),
+    ]
+
+    assert only(analyse(runs, price=0.1).cases).reference == "immediate"
+
+
 def test_methods_without_preempt_are_no_moments_to_choose_from() -> None:
     runs = [
         measured("moment:passes=1", 0, 8.0, 0.2),

@@ -2,11 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from postcopy.bench.analysis import Analysis, analyse
 from postcopy.bench.charts import labels_of
 from postcopy.bench.page import write_pages
+from postcopy.bench.record import Latency
 from postcopy.bench.scenario import Scenario
 from postcopy.bench.suite import Suite
 from postcopy.migration.outcome import Fate
@@ -56,6 +58,25 @@ def test_the_page_stands_alone_with_table_picture_and_data(tmp_path: Path) -> No
     assert picture == page.with_suffix(".png")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "var(" not in picture.read_bytes().decode("latin-1")
+
+
+def test_the_users_of_a_server_have_a_picture_and_columns_of_their_own(tmp_path: Path) -> None:
+    redis = Scenario(workload="redis")
+    waits = {"p50": 0.002, "p99": 0.004, "max": 0.005}
+    runs = [
+        replace(
+            measured("adaptive", repeat, 5.0, 0.5, scenario=redis),
+            latency=Latency(before=waits, during={**waits, "p99": late}, requests=900, errors=0),
+        )
+        for repeat, late in enumerate((0.3, 0.2, 0.4))
+    ]
+
+    page, _ = write_pages(tmp_path / "small.html", SUITE, {}, analyse(runs, price=0.1))
+
+    text = page.read_text()
+    assert "redis: its users" in text
+    assert "300 ms<small>200 ms to 400 ms</small>" in text
+    assert "<td>4 ms</td>" in text
 
 
 def test_what_went_wrong_is_the_first_thing_said(tmp_path: Path) -> None:

@@ -83,6 +83,11 @@ def test_what_is_measured_is_shown_again_without_a_lab(
     assert Path(found["page"]).exists()
     assert run("run", str(mine)) == 0
     assert "idle, 128 MiB" in capsys.readouterr().out
+    assert run("run", str(mine), "-f", "markdown") == 0
+    text = capsys.readouterr().out
+    # Costs are 1.0 and 2.0 for the idle guest, and 3.0 and 4.0 for the hot one.
+    assert "| `precopy` | 1.67 | 1.33 | 2.00 | 2.00 | 1.33 |" in text
+    assert "`postcopy bench run mine --repeats 1 -f markdown`: 4 moves." in text
 
 
 def test_a_guest_that_is_not_intact_is_a_failure(

@@ -247,6 +247,16 @@ def test_guest_that_froze_while_it_told_its_clock_is_continuous() -> None:
     assert seen([*late[: first + 1], *later]).uptime_continuous
 
 
+def test_beats_that_the_first_host_hears_late_are_in_their_place() -> None:
+    # It skipped every other beat, as a guest does that gets too little of a processor.
+    half = [beat for beat in guest() if beat.sequence % 2 == 0]
+    beats = [replace(beat, sequence=number) for number, beat in enumerate(half)]
+    left = [beat for beat in beats if beat.at < BOOT + 15]
+    late = [replace(beat, at=beat.at + 0.15) for beat in left[-20:]]
+
+    assert seen(merge(left[:-20], late, beats[len(left) :])).uptime_continuous
+
+
 def test_guest_that_runs_twice_is_not_continuous() -> None:
     twin = [replace(beat, at=beat.at + 0.007) for beat in guest() if beat.at > BOOT + 15]
 

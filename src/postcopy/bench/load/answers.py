@@ -13,6 +13,7 @@ from pathlib import Path
 
 from postcopy.bench.load.generator import RECORD
 from postcopy.bench.record import Latency
+from postcopy.lab.observer import Curve
 
 __all__ = ["Answers"]
 
@@ -46,15 +47,10 @@ class Answers:
                 unanswered.append(sent)
         return cls(tuple(found[client] for client in sorted(found)), tuple(unanswered))
 
-    def rate(self, begin: float, end: float) -> float:
-        """Return the answers a second between two moments."""
-        return self._count(begin, end) / (end - begin)
-
-    def seconds_lost(self, begin: float, end: float, rate: float) -> float:
-        """Return how much of the time between two moments was lost, at so many answers a second."""
-        if rate <= 0:
-            return 0.0
-        return max(0.0, (end - begin) - self._count(begin, end) / rate)
+    def work(self) -> Curve:
+        """Return the answers as a guest's work."""
+        times = sorted(at for _, answered in self.clients for at in answered)
+        return Curve((at, count) for count, at in enumerate(times, start=1))
 
     def waits(self, begin: float, end: float) -> dict[str, float]:
         """Return percentiles of how long one waits who asks at a moment between two others."""

@@ -14,12 +14,13 @@ from postcopy.bench.analysis import Analysis, Case, Row, analyse
 from postcopy.bench.bootstrap import Estimate
 from postcopy.bench.compare import records_directory
 from postcopy.bench.estimate import expected_seconds
+from postcopy.bench.markdown import to_markdown
 from postcopy.bench.page import times, write_pages
 from postcopy.bench.record import Record
 from postcopy.bench.runner import Progress, missing, prepare, run_suite
 from postcopy.bench.suite import Suite, find_suite, suite_names
 from postcopy.cli.lab import progress
-from postcopy.cli.output import format_option, print_data, print_table, runs_async
+from postcopy.cli.output import FORMATS, formats_option, print_data, print_table, runs_async
 from postcopy.errors import UsageError
 from postcopy.lab.lab import Lab
 from postcopy.lab.status import LabState
@@ -41,7 +42,7 @@ __all__ = ["run"]
 )
 @click.option("--fresh", is_flag=True, help="Begin anew; what is on record is put aside.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be run, and how long it takes.")
-@format_option
+@formats_option(*FORMATS, "markdown")
 @runs_async
 async def run(
     suite: str | None,
@@ -88,7 +89,10 @@ async def run(
         "picture": str(picture),
         **analysis.to_dict(),
     }
-    print_data(data, format_, lambda: _print(analysis, page, picture))
+    if format_ == "markdown":
+        click.echo(to_markdown(wanted, record.about, analysis), nl=False)
+    else:
+        print_data(data, format_, lambda: _print(analysis, page, picture))
     return 0 if analysis.sound else 1
 
 
@@ -180,7 +184,10 @@ def _print_plan(suite: Suite, record: Record, format_: str) -> None:
 
 def _print(analysis: Analysis, page: Path, picture: Path) -> None:
     for case in analysis.cases:
-        print_table(_COLUMNS, [_cells(case, row) for row in case.rows], title=case.scenario.name)
+        served = any(row.p99 for row in case.rows)
+        columns = (*_COLUMNS, *(_ANSWERS if served else ()), "")
+        rows = [_cells(case, row, served=served) for row in case.rows]
+        print_table(columns, rows, title=case.scenario.name)
     print_table(
         ("method", "scenarios", "given up on", "median", "best", "worst"),
         [
@@ -213,11 +220,11 @@ _COLUMNS = (
     "guest-seconds lost",
     "sent",
     "switch at",
-    "",
 )
+_ANSWERS = ("p99 of answers", "before")
 
 
-def _cells(case: Case, row: Row) -> tuple[object, ...]:
+def _cells(case: Case, row: Row, *, served: bool) -> tuple[object, ...]:
     at_least = "> " if row.given_up else ""
     notes = [
         *(["oracle"] if row.method == case.oracle else []),
@@ -237,6 +244,7 @@ def _cells(case: Case, row: Row) -> tuple[object, ...]:
         at_least + _span(row.lost),
         format_bytes(row.sent.value) if row.sent else "-",
         format_seconds(switched) if switched is not None else "-",
+        *((_span(row.p99), format_seconds(row.p99_before or 0.0)) if served else ()),
         ", ".join(notes),
     )
 
