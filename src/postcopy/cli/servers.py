@@ -169,36 +169,44 @@ class _Recovery:
         """Say what there is, and what would be done; change nothing."""
         repair = None if interrupted else await self._repair()
         told: dict[str, Any] = {
-            "guest": self._request.guest,
-            "source": self._driver.source,
-            "destination": self._driver.destination,
+            **self._who(),
             "seen": str(look),
             "next": str(next_step(look, cut=False)),
-            **(_records(repair) if repair is not None else {}),
+            **(_records(repair, repair) if repair is not None else {}),
         }
         print_data(told, self._format, lambda: _print(told))
 
     async def _settle_records(self, told: dict[str, Any]) -> None:
         """The guest has arrived, and Nova does not know: say what is wrong, or mend it."""
         await self._put_libvirt_right()
-        repair = await self._repair()
-        told |= _records(repair)
+        repair = left = await self._repair()
+        told = {**self._who(), "fate": Fate.ASTRAY, **told}
         if self._options.repair and repair.wrong:
             directory = state_dir() / "records"
             dump = await mend(repair, self._api, self._database, directory, _say)
-            repair = await self._repair()
-            told |= {"fate": Fate.COMPLETED, "error": "", "hint": "", "dump": str(dump),
-                     "still_wrong": _records(repair)["wrong"]}  # fmt: skip
-            self._end_well(told.get("run"), repair)
+            left = await self._repair()
+            told["dump"] = str(dump)
+            if not left.wrong:
+                told |= {"fate": Fate.COMPLETED, "error": "", "hint": ""}
+                self._end_well(told.get("run"))
+        told |= _records(repair, left)
         print_data(told, self._format, lambda: _print(told))
-        if repair.wrong:
-            guest, facts = self._request.guest, repair.facts
+        if left.wrong:
+            guest, facts = self._request.guest, left.facts
             raise MigrationError(
                 f"guest {guest!r} runs at {facts.destination}, and what is known of it is wrong:"
-                f" {', '.join(one.record for one in repair.wrong)}",
+                f" {', '.join(one.record for one in left.wrong)}",
                 hint="add --repair-records --nova-database HOST to have that mended, or mend it by"
                 f" hand; {advice.astray(guest, facts.source, facts.destination)}",
             )
+
+    def _who(self) -> dict[str, Any]:
+        driver = self._driver
+        return {
+            "guest": self._request.guest,
+            "source": driver.source,
+            "destination": driver.destination,
+        }
 
     async def _put_libvirt_right(self) -> None:
         # A session of its own: what watched the recovery has let go of both hosts by now.
@@ -208,12 +216,10 @@ class _Recovery:
         for note in self._driver.notes[before:]:
             _say(note)
 
-    def _end_well(self, number: int | None, repair: Repair) -> None:
+    def _end_well(self, number: int | None) -> None:
         """Have the journal know that a run which went astray has come to a good end."""
-        if number is None or repair.wrong:
-            return
-        outcome = self._journal.run(number).outcome
-        if outcome is not None:
+        outcome = self._journal.run(number).outcome if number is not None else None
+        if number is not None and outcome is not None:
             self._journal.end(
                 number,
                 replace(outcome, fate=Fate.COMPLETED, phase=Phase.COMPLETED, error="", hint=""),
@@ -235,29 +241,38 @@ class _Recovery:
         return None if host is None else NovaDatabase(host, self._options.conf)
 
 
-def _records(repair: Repair) -> dict[str, Any]:
+def _records(repair: Repair, left: Repair) -> dict[str, Any]:
+    """Return what was wrong, and which of that is right by now."""
+    still = {one.record for one in left.wrong}
     return {
-        "wrong": [
-            {"record": one.record, "says": one.says, "truth": one.truth, "means": str(one.means)}
+        "records": [
+            {
+                "record": one.record,
+                "says": one.says,
+                "truth": one.truth,
+                "means": str(one.means),
+                "mended": one.record not in still,
+            }
             for one in repair.wrong
         ],
         "statements": repair.statements,
-        "notes": list(notes(repair.facts)) if repair.wrong else [],
+        "left_behind": list(notes(repair.facts)) if repair.wrong else [],
     }
 
 
 def _print(told: dict[str, Any]) -> None:
-    lists = ("wrong", "statements", "notes", "still_wrong", "figures")
-    print_table(("", ""), [(name, told[name]) for name in told if name not in lists])
-    if told.get("wrong"):
+    shown = ("run", "guest", "source", "destination", "fate", "seen", "next", "dump")
+    print_table(("", ""), [(name, told[name]) for name in shown if name in told])
+    if told.get("records"):
         print_table(
-            ("record", "says", "and should say", "changed through"),
-            [tuple(one.values()) for one in told["wrong"]],
-        )
+            ("record", "says", "should say", "changed through", "mended"),
+            [(*list(one.values())[:-1], "yes" if one["mended"] else "no")
+             for one in told["records"]],
+        )  # fmt: skip
     for statement in told.get("statements", []):
         click.echo(statement)
-    for note in told.get("notes", []):
-        click.echo(f"note: {note}", err=True)
+    for note in told.get("left_behind", []):
+        _say(f"note: {note}")
 
 
 def _say(line: str) -> None:

@@ -272,7 +272,11 @@ class NovaDriver:
     async def samples(self) -> AsyncIterator[Sample]:
         """Yield what Nova and libvirt say, every second, and at each event of libvirt's."""
         while True:
-            for sample in await self._follower.samples():
+            samples = await self._follower.samples()
+            if self._follower.lost:
+                # At once: a domain that is seen shut off for 15 s is stopped by Nova, too.
+                await self.put_records_right()
+            for sample in samples:
                 yield sample
             if sample.phase.terminal or sample.phase is Phase.PAUSED or self._follower.given_up:
                 return

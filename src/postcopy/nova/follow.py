@@ -69,6 +69,7 @@ class Follower:
         self._uuid = ""
         self._source = ""
         self._look: Look | None = None
+        self._seen: Seen | None = None
         self._looked_at = 0.0
         self._silent_since: float | None = None
         self._reader = Reader()
@@ -83,6 +84,13 @@ class Follower:
         self._told: set[str] = set()
         self._asking: asyncio.Task[None] | None = None
         self._unproven_since: float | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether the guest has arrived, and Nova, which does nothing more, takes it to be here."""
+        look, seen = self._look, self._seen
+        arrived = seen is not None and seen.phase is Phase.COMPLETED
+        return arrived and look is not None and look.at_rest and look.host == self._source
 
     @property
     def destination(self) -> str:
@@ -100,7 +108,7 @@ class Follower:
     async def samples(self) -> list[Sample]:
         """Look, and say where it stands, after what is known to have happened since."""
         at = self._clock.now()
-        seen = await self._see()
+        seen = self._seen = await self._see()
         if at - self._looked_at >= _ASK_SECONDS or (seen and seen.phase is not self._phase):
             await self._ask_beside(at, seen is not None)
         if self._silent_since is not None and (seen is None or seen.gone):

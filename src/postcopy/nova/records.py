@@ -32,6 +32,8 @@ Allocations = Mapping[str, Mapping[str, Mapping[str, int]]]
 """By consumer and by provider's name: how much of each resource."""
 
 _ARRIVED = ("completed", "done")
+_BROKEN = ("ERROR", "SHUTOFF")
+"""What Nova makes of a server that it has lost: seen to be shut off where it was, it is stopped."""
 _RUNNING = 1
 
 
@@ -130,6 +132,10 @@ def disagreements(facts: Facts) -> tuple[Disagreement, ...]:
         facts.node,
         Means.DATABASE,
     )
+    if server.get("status") in _BROKEN:
+        # Together with its host: a server that runs where Nova thinks it stopped, Nova stops.
+        means = Means.DATABASE if found else Means.NOVA
+        compare("status of the server", server["status"], "ACTIVE", means)
     if migration.get("status") not in _ARRIVED:
         compare(
             f"status of migration {migration.get('id')}",
@@ -137,8 +143,6 @@ def disagreements(facts: Facts) -> tuple[Disagreement, ...]:
             "completed",
             Means.DATABASE,
         )
-    if server.get("status") == "ERROR":
-        compare("status of the server", "ERROR", "ACTIVE", Means.NOVA)
     compare(
         "allocations of the server",
         _providers(facts, facts.uuid),
@@ -166,8 +170,10 @@ def changes(facts: Facts, compute_id: int | None = None) -> tuple[Change, ...]:
     wrong = {one.record for one in disagreements(facts) if one.means is Means.DATABASE}
     found = []
     if wrong & {"host of the server", "node of the server"}:
-        values = {"host": facts.destination, "node": facts.node, "progress": 0}
+        values: dict[str, Any] = {"host": facts.destination, "node": facts.node, "progress": 0}
         values["power_state"] = _RUNNING
+        if "status of the server" in wrong:
+            values["vm_state"] = "active"
         if compute_id is not None:
             values["compute_id"] = compute_id
         found.append(
@@ -178,6 +184,7 @@ def changes(facts: Facts, compute_id: int | None = None) -> tuple[Change, ...]:
                 expected={
                     "uuid": facts.uuid,
                     "host": facts.server.get("OS-EXT-SRV-ATTR:host"),
+                    "vm_state": facts.server.get("OS-EXT-STS:vm_state"),
                     "task_state": None,
                     "deleted": 0,
                 },

@@ -98,7 +98,10 @@ class ServerRescue(LibvirtRescue):
         return True
 
     async def put_records_right(self) -> list[str]:
-        """Have libvirt know the domain where it runs, and there alone; return what was done."""
+        """Have libvirt know the domain where it runs, and there alone; return what was done.
+
+        Where Nova has let go of it, this is urgent: see `postcopy.nova.driver`.
+        """
         source, destination = self._own.both
         if destination is None:
             return []

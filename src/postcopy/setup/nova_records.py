@@ -143,7 +143,7 @@ def _dump(repair: Repair, directory: Path) -> Path:
     }
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    path = directory / f"nova-{repair.facts.uuid}-{stamp}-{os.getpid()}.json"
+    path = directory / f"nova-{repair.facts.uuid}-{stamp}-{time.time_ns() % 10**9:09d}.json"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(held, file, indent=1, default=str)

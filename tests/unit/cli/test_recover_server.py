@@ -95,19 +95,20 @@ def test_recovered_after_novas_compute_was_started_again(
     beneath.help.at_end = beneath.arrived
     code, told, err = run(capsys, *RECOVER)
     assert (code, told["fate"], told["recoveries"]) == (1, "astray", 1)
-    assert [one["record"] for one in told["wrong"]] == [
+    assert [one["record"] for one in told["records"]] == [
         "host of the server", "node of the server", "status of migration 11",
         "allocations of migration 11",
     ]  # fmt: skip
     assert told["statements"][0].startswith("UPDATE instances SET host = 'beta'")
     assert "--repair-records" in err
-    assert "undefined at alpha" in err
+    assert "undefined at alpha" in err  # before Nova sees it shut off
+    assert not any(one["mended"] for one in told["records"])
 
 
 def test_one_that_went_astray_before(beneath: Beneath, capsys: pytest.CaptureFixture[str]) -> None:
     beneath.arrive()
     code, told, err = run(capsys, *RECOVER)
-    assert (code, len(told["wrong"]), len(told["statements"])) == (1, 4, 2)
+    assert (code, len(told["records"]), len(told["statements"])) == (1, 4, 2)
     assert "runs at beta, and what is known of it is wrong" in err
 
 

@@ -24,6 +24,7 @@ def facts(**more: Any) -> Facts:
         "status": "ACTIVE",
         "OS-EXT-SRV-ATTR:host": "alpha",
         "OS-EXT-SRV-ATTR:hypervisor_hostname": "alpha.example",
+        "OS-EXT-STS:vm_state": "active",
         **more.pop("server", {}),
     }
     migration = {
@@ -56,10 +57,29 @@ def test_what_a_migration_that_nova_gave_up_leaves_wrong() -> None:
         **{SERVER: {"alpha.example": ROOM}, MIGRATION: {}},
     )
     wrong = {one.record: (one.truth, one.means) for one in disagreements(given_up)}
-    assert wrong["status of the server"] == ("ACTIVE", Means.NOVA)
+    assert wrong["status of the server"] == ("ACTIVE", Means.DATABASE)
     assert wrong["allocations of the server"] == ("beta.example", Means.PLACEMENT)
     assert "allocations of migration 12" not in wrong
     assert any("volumes" in note for note in notes(given_up))
+
+
+def test_a_server_that_nova_has_stopped_is_active_again_with_the_same_write() -> None:
+    """Were it stopped at its new host even for a moment, Nova would stop the guest there."""
+    stopped = facts(server={"status": "SHUTOFF", "OS-EXT-STS:vm_state": "stopped"})
+    change = changes(stopped, 3)[0]
+    assert (change.values["host"], change.values["vm_state"]) == ("beta", "active")
+    assert change.expected["vm_state"] == "stopped"
+
+
+def test_a_status_alone_is_for_novas_own_api() -> None:
+    placed = {
+        "OS-EXT-SRV-ATTR:host": "beta", "OS-EXT-SRV-ATTR:hypervisor_hostname": "beta.example",
+    }  # fmt: skip
+    lost = facts(server={**placed, "status": "SHUTOFF"}, migration={"status": "completed"},
+                 **{MIGRATION: {}})  # fmt: skip
+    [wrong] = disagreements(lost)
+    assert (wrong.record, wrong.means) == ("status of the server", Means.NOVA)
+    assert changes(lost) == ()
 
 
 def test_what_nova_itself_has_finished_is_right() -> None:
@@ -79,8 +99,8 @@ def test_the_statements_that_a_person_would_run() -> None:
     instance, migration = changes(facts(), 3)
     assert sql(instance) == (
         "UPDATE instances SET host = 'beta', node = 'beta.example', progress = 0, power_state = 1,"
-        f" compute_id = 3 WHERE uuid = '{SERVER}' AND host = 'alpha' AND task_state IS NULL AND"
-        " deleted = 0;"
+        f" compute_id = 3 WHERE uuid = '{SERVER}' AND host = 'alpha' AND vm_state = 'active' AND"
+        " task_state IS NULL AND deleted = 0;"
     )
     assert sql(migration) == (
         "UPDATE migrations SET status = 'completed' WHERE id = 12 AND instance_uuid ="
@@ -100,7 +120,7 @@ def test_no_name_ends_a_statement() -> None:
 
 SCHEMA = """
 CREATE TABLE instances (id INTEGER, uuid TEXT, host TEXT, node TEXT, compute_id INTEGER,
-    task_state TEXT, power_state INTEGER, progress INTEGER, deleted INTEGER);
+    vm_state TEXT, task_state TEXT, power_state INTEGER, progress INTEGER, deleted INTEGER);
 CREATE TABLE migrations (id INTEGER, instance_uuid TEXT, status TEXT, deleted INTEGER);
 CREATE TABLE instance_extra (instance_uuid TEXT, migration_context TEXT, deleted INTEGER);
 CREATE TABLE compute_nodes (id INTEGER, uuid TEXT, host TEXT, hypervisor_hostname TEXT,
@@ -118,7 +138,8 @@ class Cell:
         self.connection = sqlite3.connect(self.path)
         self.connection.executescript(SCHEMA)
         self.connection.execute(
-            "INSERT INTO instances VALUES (1, ?, 'alpha', 'alpha.example', 2, NULL, 1, 21, 0)",
+            "INSERT INTO instances VALUES"
+            " (1, ?, 'alpha', 'alpha.example', 2, 'active', NULL, 1, 21, 0)",
             [SERVER],
         )
         self.connection.execute(

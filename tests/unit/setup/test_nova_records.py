@@ -39,6 +39,8 @@ class FakeDatabase:
                     "OS-EXT-SRV-ATTR:host": change.values["host"],
                     "OS-EXT-SRV-ATTR:hypervisor_hostname": change.values["node"],
                 }
+                if "vm_state" in change.values:
+                    self.cloud.server["status"] = "ACTIVE"
             else:
                 self.cloud.latest.status = str(change.values["status"])
         return await self.look(facts)
@@ -93,10 +95,24 @@ async def test_where_nova_gave_up_the_room_moves_too(nova: FakeNova, tmp_path: P
         astray.cloud.server["status"] = "ERROR"
         database = FakeDatabase(astray.cloud)
         repair = await plan(await astray.facts(), database)
-        assert {one.means for one in repair.wrong} == set(Means)
+        assert {one.means for one in repair.wrong} == {Means.DATABASE, Means.PLACEMENT}
         await mend(repair, astray.api, database, tmp_path / "records")
         assert (await plan(await astray.facts(), database)).wrong == ()
     assert astray.cloud.allocations == {repair.facts.uuid: "beta"}
+
+
+async def test_a_status_alone_is_mended_by_novas_api(nova: FakeNova, tmp_path: Path) -> None:
+    with nova:
+        astray = Astray(nova, tmp_path)
+        database = FakeDatabase(astray.cloud)
+        repair = await plan(await astray.facts(), database)
+        await mend(repair, astray.api, database, tmp_path / "records")
+        assert astray.cloud.server is not None
+        astray.cloud.server["status"] = "SHUTOFF"
+        repair = await plan(await astray.facts(), None)
+        assert [one.means for one in repair.wrong] == [Means.NOVA]
+        await mend(repair, astray.api, None, tmp_path / "records")
+        assert astray.cloud.server["status"] == "ACTIVE"
 
 
 async def test_without_the_database_it_is_only_told(nova: FakeNova, tmp_path: Path) -> None:
