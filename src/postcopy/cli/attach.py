@@ -1,8 +1,9 @@
 """``postcopy attach``, ``switch``, ``cancel``: commands about a migration that is under way."""
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from signal import Signals
 
@@ -32,8 +33,17 @@ _CLOUD_SECONDS = 60.0
 """The same where Nova does it: one part tells the next, and each looks now and then."""
 
 
+_from_option = click.option(
+    "--from",
+    "source",
+    metavar="SOURCE",
+    help="Where GUEST leaves, as postcopy history has it: where guests of one name leave several.",
+)
+
+
 @click.command()
 @click.argument("guest")
+@_from_option
 @click.option(
     "--source-uri",
     "libvirt_uri",
@@ -45,6 +55,7 @@ _CLOUD_SECONDS = 60.0
 @runs_async
 async def attach(
     guest: str,
+    source: str | None,
     libvirt_uri: str | None,
     recover: bool,
     recover_for: float | None,
@@ -54,29 +65,37 @@ async def attach(
 
     One that is interrupted in post-copy is recovered.
     """
-    with session.claimed(guest), session.open_journal() as journal:
-        run = unfinished(journal, guest)
+    with session.open_journal() as journal, _claimed(journal, guest, source) as run:
         if libvirt_uri is not None:
             run = _watched(run, libvirt_uri)
         outcome = await _watch(journal, run, format_, recover=recover, recover_seconds=recover_for)
         session.conclude(run, outcome, format_)
 
 
+@contextlib.contextmanager
+def _claimed(journal: Journal, guest: str, source: str | None) -> Iterator[Run]:
+    """Hold the right to supervise the migration that is meant, and return its run."""
+    with session.claimed(guest, _of(unfinished(journal, guest, source))):
+        # It may have ended while somebody else still had it.
+        yield unfinished(journal, guest, source)
+
+
 @click.command()
 @click.argument("guest")
+@_from_option
 @format_option
 @runs_async
-async def switch(guest: str, format_: str) -> None:
+async def switch(guest: str, source: str | None, format_: str) -> None:
     """Switch the running migration of GUEST to post-copy now, whatever its policy says."""
-    await switch_now(guest, format_)
+    await switch_now(guest, format_, source)
 
 
-async def switch_now(guest: str, format_: str) -> None:
+async def switch_now(guest: str, format_: str, source: str | None = None) -> None:
     """Have the supervising process switch, or supervise and switch."""
-    pid = session.supervisor_of(guest)
     with session.open_journal() as journal:
+        run = unfinished(journal, guest, source)
+        pid = session.supervisor_of(guest, _of(run))
         if pid is not None:
-            run = unfinished(journal, guest)
             if _phase(journal, run) is Phase.SETUP:
                 os.kill(pid, SWITCH_SIGNAL)
                 text = f"guest {guest!r} will go over to post-copy as soon as its memory moves"
@@ -91,29 +110,29 @@ async def switch_now(guest: str, format_: str) -> None:
             done = f"is at {run.destination}" if phase.terminal else "goes on in post-copy"
             _print(guest, run, phase, f"guest {guest!r} {done}", format_)
             return
-        with session.claimed(guest):
-            run = unfinished(journal, guest)
+        with _claimed(journal, guest, source) as run:
             outcome = await _watch(journal, run, format_, Supervisor.ask_to_switch)
             session.conclude(run, outcome, format_)
 
 
 @click.command()
 @click.argument("guest")
+@_from_option
 @format_option
 @runs_async
-async def cancel(guest: str, format_: str) -> None:
+async def cancel(guest: str, source: str | None, format_: str) -> None:
     """Call the migration of GUEST off; the guest goes on where it was.
 
     Refused once in post-copy, where it would destroy the guest.
     """
-    await cancel_now(guest, format_)
+    await cancel_now(guest, format_, source)
 
 
-async def cancel_now(guest: str, format_: str) -> None:
+async def cancel_now(guest: str, format_: str, source: str | None = None) -> None:
     """Have the supervising process call it off, or supervise and call it off."""
-    pid = session.supervisor_of(guest)
     with session.open_journal() as journal:
-        run = unfinished(journal, guest)
+        run = unfinished(journal, guest, source)
+        pid = session.supervisor_of(guest, _of(run))
         if _phase(journal, run).spread:
             raise RefusedError(
                 f"guest {guest!r} is in post-copy: its memory is on both hosts, and calling the"
@@ -128,7 +147,7 @@ async def cancel_now(guest: str, format_: str) -> None:
                     hint=f"move it back, if that is what you want: from {run.destination}",
                 )
         else:
-            with session.claimed(guest):
+            with _claimed(journal, guest, source) as run:
                 outcome = await _watch(journal, run, format_, Supervisor.ask_to_cancel)
                 if outcome.fate is not Fate.CANCELLED:
                     session.conclude(run, outcome, format_)
@@ -208,15 +227,41 @@ def _watched(run: Run, libvirt_uri: str) -> Run:
     return replace(run, driver={**run.driver, "libvirt_uri": libvirt_uri})
 
 
-def unfinished(journal: Journal, guest: str) -> Run:
-    """Return the guest's last run, if its end is not on record."""
-    for run in journal.runs(guest, limit=1):
-        if run.outcome is None or run.outcome.fate not in _ENDED:
-            return run
+def unfinished(journal: Journal, guest: str, source: str | None = None) -> Run:
+    """Return the run of a guest's migration whose end is not on record.
+
+    :param source: where it leaves, where guests of one name leave several hosts.
+    :raises NotFoundError: when there is none.
+    :raises UsageError: when there are several, of different guests.
+    """
+    latest: dict[str | None, Run] = {}
+    for run in journal.runs(guest):
+        if source in (None, run.source):
+            latest.setdefault(_of(run), run)  # newest first: a guest's last run counts
+    under_way = [
+        run for run in latest.values() if run.outcome is None or run.outcome.fate not in _ENDED
+    ]
+    if len(under_way) == 1:
+        return under_way[0]
+    if under_way:
+        sources = ", ".join(run.source for run in under_way)
+        raise UsageError(
+            f"guests called {guest!r} leave several hosts: {sources}",
+            hint="say which: --from SOURCE",
+        )
     raise NotFoundError(
         f"no migration of guest {guest!r} is under way",
         hint=f"what was: postcopy history {guest}",
     )
+
+
+def _of(run: Run) -> str | None:
+    """Return which guest of its name a run is about, as it was claimed; None if that is not known.
+
+    Runs on record from before claims knew are about every guest of their names.
+    """
+    of = run.driver.get("claim")
+    return str(of) if of is not None else None
 
 
 _ENDED = frozenset({Fate.COMPLETED, Fate.FAILED, Fate.CANCELLED, Fate.ASTRAY})

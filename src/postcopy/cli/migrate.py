@@ -9,6 +9,7 @@ import click
 
 from postcopy import policy as policies
 from postcopy.cli import moves, session
+from postcopy.cli.identity import identity
 from postcopy.cli.output import format_option, print_data, print_table, runs_async
 from postcopy.cli.request import (
     Request,
@@ -161,15 +162,16 @@ async def carry(
     :param recover: whether to bring the guest's halves together again after a cut in post-copy.
     :param recover_seconds: for how long to try; as long as it takes if None.
     """
+    of = await identity(request)
     # The journal first: if it cannot be written, nothing must have been begun.
-    with session.claimed(request.guest), session.open_journal() as journal:
+    with session.claimed(request.guest, of), session.open_journal() as journal:
         move = await prepare(request, journal)
         run = journal.begin(
             guest=request.guest,
             source=move.source,
             destination=move.destination,
             policy=policies.spec_of(request.policy),
-            driver=move.record(),
+            driver={**move.record(), "claim": of},
             started_at=time.time(),
         )
         outcome = await session.watch(

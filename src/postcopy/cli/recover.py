@@ -8,6 +8,7 @@ import click
 
 from postcopy import policy as policies
 from postcopy.cli import moves, session
+from postcopy.cli.identity import identity
 from postcopy.cli.output import format_option, print_data, print_table, runs_async
 from postcopy.cli.request import Request, hosts_options, recover_uri_option
 from postcopy.errors import NotFoundError, UsageError
@@ -123,34 +124,42 @@ async def recover(
             "--source-uri, --repair-records and --nova-database are for servers of a cloud",
             hint="name the cloud: --os-cloud NAME",
         )
-    with session.claimed(guest), session.open_journal() as journal:
+    with session.open_journal() as journal:
         if source_uri is not None and destination is None:
             request = replace(request, destination=_destination(journal, guest, source_uri))
-        look = await _look(await moves.found(request), guest)
-        if dry_run:
-            told = {"guest": guest, "seen": str(look), "next": str(next_step(look, cut=False))}
-            print_data(told, format_, lambda: print_table(("", ""), list(told.items())))
-            return
-        move = await moves.found(request)
-        run = journal.begin(
-            guest=guest,
-            source=move.source,
-            destination=move.destination,
-            policy=policies.spec_of(policy),
-            driver=move.record(),
-            started_at=time.time(),
-        )
-        outcome = await session.watch(
-            move,
-            policy,
-            journal,
-            run,
-            downtime_limit=0.3,
-            attach=True,
-            format_=format_,
-            recover_seconds=recover_for,
-        )
-        session.conclude(run, outcome, format_)
+        of = await identity(request)
+        with session.claimed(guest, of):
+            look = await _look(await moves.found(request), guest)
+            if dry_run:
+                told = {"guest": guest, "seen": str(look), "next": str(next_step(look, cut=False))}
+                print_data(told, format_, lambda: print_table(("", ""), list(told.items())))
+                return
+            await _recover(request, of, journal, recover_for, format_)
+
+
+async def _recover(
+    request: Request, of: str | None, journal: Journal, seconds: float | None, format_: str
+) -> None:
+    move = await moves.found(request)
+    run = journal.begin(
+        guest=request.guest,
+        source=move.source,
+        destination=move.destination,
+        policy=policies.spec_of(request.policy),
+        driver={**move.record(), "claim": of},
+        started_at=time.time(),
+    )
+    outcome = await session.watch(
+        move,
+        request.policy,
+        journal,
+        run,
+        downtime_limit=request.downtime_limit,
+        attach=True,
+        format_=format_,
+        recover_seconds=seconds,
+    )
+    session.conclude(run, outcome, format_)
 
 
 async def _look(move: Move, guest: str) -> Look:

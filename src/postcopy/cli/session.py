@@ -36,16 +36,19 @@ def open_journal() -> Journal:
 
 
 @contextlib.contextmanager
-def claimed(guest: str) -> Iterator[None]:
-    """Hold the right to supervise a guest; refused when another process has it."""
+def claimed(guest: str, of: str | None = None) -> Iterator[None]:
+    """Hold the right to supervise a guest; refused when another process has it.
+
+    :param of: which guest of that name; None for all of them.
+    """
     hold_requests()  # they may come as soon as the claim is seen
-    with claim(state_dir() / "locks", guest):
+    with claim(state_dir() / "locks", guest, of):
         yield
 
 
-def supervisor_of(guest: str) -> int | None:
+def supervisor_of(guest: str, of: str | None = None) -> int | None:
     """Return the number of the process that supervises a guest, or None."""
-    return holder(state_dir() / "locks", guest)
+    return holder(state_dir() / "locks", guest, of)
 
 
 async def watch(
