@@ -7,6 +7,7 @@ from postcopy.libvirt.readiness.checks import (  # noqa: F401 - each lists its c
     host,
     network,
     pair,
+    recovery,
 )
 from postcopy.libvirt.readiness.checks.catalogue import CHECKS
 
