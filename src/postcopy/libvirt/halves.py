@@ -2,14 +2,14 @@
 
 import libvirt
 
-from postcopy.errors import RetryableError
+from postcopy.errors import RetryableError, UnavailableError
 from postcopy.libvirt.connection import Connection
 from postcopy.libvirt.look import Half as Seen
 from postcopy.libvirt.look import look_at
 from postcopy.libvirt.ways import Way
 from postcopy.migration.recovery import Half
 
-__all__ = ["half_of", "idle"]
+__all__ = ["half_of", "idle", "name_there"]
 
 _PAUSED, _RUNNING = libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_RUNNING
 _SOURCE = (
@@ -38,6 +38,17 @@ def half_of(seen: Seen, *, source: bool) -> Half:
     if not source and seen.state == libvirt.VIR_DOMAIN_RUNNING:
         return Half.DONE
     return Half.UNKNOWN
+
+
+async def name_there(destination: Connection, uuid: str) -> str:
+    """Return a domain's name at the destination.
+
+    :raises UnavailableError: when it is not there any more.
+    """
+    domain = await destination.find(uuid)
+    if domain is None:
+        raise UnavailableError(f"{destination.uri} does not have the domain any more")
+    return str(domain.name())
 
 
 async def idle(connection: Connection, uuid: str, way: Way) -> None:

@@ -8,32 +8,29 @@ on, brings its own records to an end.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
 import libvirt
 
-from postcopy.errors import PostcopyError, RefusedError, RetryableError, UnavailableError
+from postcopy.errors import PostcopyError, RefusedError, UnavailableError
 from postcopy.libvirt.connection import Connection, Version
 from postcopy.libvirt.ends import Ends
-from postcopy.libvirt.halves import half_of, idle
+from postcopy.libvirt.halves import half_of, name_there
 from postcopy.libvirt.look import Half as Seen
 from postcopy.libvirt.monitor import monitor_of
 from postcopy.libvirt.options import LibvirtOptions
-from postcopy.libvirt.passing import borrowed, pass_on
+from postcopy.libvirt.passing import pass_on
+from postcopy.libvirt.past import PastLibvirt
 from postcopy.libvirt.route import Reach, Route, Situation, choose
 from postcopy.libvirt.ways import Way, Ways
 from postcopy.migration.phase import Phase
 from postcopy.migration.recovery import Half, Look
 from postcopy.migration.sample import Sample
-from postcopy.qemu.monitor import CommandError, Monitor
+from postcopy.qemu.monitor import Monitor
 from postcopy.qemu.rescue import QemuHalf
 from postcopy.qemu.status import sample_of
 
 __all__ = ["LibvirtRescue", "Way", "Ways", "half_of"]
 
-# libvirt's default range for migrations; firewalls are opened for these. It takes the first that is
-# free, and so the last are likely to be.
-_PORTS = range(49215, 49151, -1)
 # What QEMU says to a side that is not in a post-copy that goes on (migration_pause).
 _NOT_GOING_ON = "migrate-pause is currently only supported"
 _SETTLE_SECONDS = 2.0
@@ -58,7 +55,7 @@ class LibvirtRescue:
         self._ends = ends
         self._uuid = uuid
         self._ways = ways
-        self._options = options
+        self._past = PastLibvirt(ends, uuid, options, ways.address)
         self._resume = resume
         self._monitors: list[QemuHalf | None] = [None, None]
         self._versions: list[Version | None] = [None, None]
@@ -140,13 +137,7 @@ class LibvirtRescue:
             return False
         if destination not in (Half.ACTIVE, Half.PAUSED):
             return False
-        return await way.awake(await self._name_there()) is False
-
-    async def _name_there(self) -> str:
-        domain = await self._ends.destination.find(self._uuid)
-        if domain is None:
-            raise UnavailableError("the destination does not have the domain any more")
-        return str(domain.name())
+        return await way.awake(await name_there(self._ends.destination, self._uuid)) is False
 
     async def break_off(self, *, source: bool, destination: bool) -> None:
         """Pause sides over second monitors; else by libvirt, and by breaking connections."""
@@ -160,7 +151,7 @@ class LibvirtRescue:
         if qemu is not None:
             await qemu.break_off()
         elif way is not None:
-            await way.cut(await self._name_there())
+            await way.cut(await name_there(self._ends.destination, self._uuid))
         else:
             raise RefusedError(
                 "the destination does not notice that its connection is dead, and nothing here"
@@ -192,14 +183,16 @@ class LibvirtRescue:
         route = self.route
         if route.resume:
             await self._resume()
-        elif route.destination is Reach.SECOND and (qemu := self._monitors[1]) is not None:
+            return
+        source, destination = self._monitors
+        if route.destination is Reach.SECOND and destination is not None:
             await self._settled()
-            uri = await self._listen(qemu.command)
-            await self._send_to(uri)
+            uri = await self._past.listen(destination.command)
         elif route.destination is Reach.BORROWED and (way := self._ways.destination) is not None:
-            await self._connect_borrowing(way)
+            uri = await self._past.listen_borrowing(way)
         else:
             raise RefusedError(route.obstacle or "there is no way past libvirt to this domain")
+        await self._past.send_to(uri, source)
 
     async def _settled(self) -> None:
         """Wait until libvirt, too, knows that the migration is interrupted: its job ends then."""
@@ -210,57 +203,6 @@ class LibvirtRescue:
                     if half_of(seen, source=True) is Half.PAUSED:
                         return
                     await asyncio.sleep(0.05)
-
-    async def _connect_borrowing(self, way: Way) -> None:
-        name = await self._name_there()
-        # Started again, the daemon gives a guest up whose QEMU does not answer.
-        if not await way.awake(name):
-            raise RetryableError(f"the QEMU of {name!r} at the destination is not seen to be awake")
-        await idle(self._ends.destination, self._uuid, way)
-        async with borrowed(way, name, self._ends.destination.uri) as monitor:
-
-            async def command(name: str, **arguments: object) -> None:
-                await monitor.execute(name, arguments, oob=True, seconds=_ANSWER_SECONDS)
-
-            uri = await self._listen(command)
-        await self._send_to(uri)
-
-    async def _listen(self, command: Callable[..., Awaitable[None]]) -> str:
-        """Have the destination wait for the source again, and return where."""
-        host, port = await self._where()
-        refused: CommandError | None = None
-        for number in (port,) if port is not None else _PORTS:
-            uri = f"tcp:{f'[{host}]' if ':' in host else host}:{number}"
-            try:
-                await command("migrate-recover", uri=uri)
-            except CommandError as error:
-                refused = error
-                if "in use" in error.message:
-                    continue
-                break
-            return uri
-        assert refused is not None
-        raise _too_early(refused) from refused
-
-    async def _send_to(self, uri: str) -> None:
-        qemu = self._monitors[0]
-        try:
-            if qemu is not None:
-                await qemu.command_in_band("migrate", uri=uri, resume=True)
-            else:
-                arguments = {"uri": uri, "resume": True}
-                await pass_on(self._ends.source.uri, self._uuid, "migrate", arguments)
-        except CommandError as error:
-            raise _too_early(error) from error
-
-    async def _where(self) -> tuple[str, int | None]:
-        """Return the destination's address, and the port if it was said."""
-        for uri in (self._options.recover_uri, self._options.migrateuri):
-            parts = urlsplit(uri or "")
-            if parts.hostname:
-                # A port that was said for the migration itself may still be taken.
-                return parts.hostname, parts.port if uri == self._options.recover_uri else None
-        return self._ways.address or await self._ends.destination.host_name(), None
 
     async def sample(self, at: float) -> Sample | None:
         """Return what the source's QEMU says, where it goes on and libvirt has not seen it yet."""
@@ -312,7 +254,3 @@ class LibvirtRescue:
         monitor = Monitor(await way.socket(path), connection.uri)
         await monitor.connect(_ANSWER_SECONDS)
         return QemuHalf(monitor)
-
-
-def _too_early(refused: CommandError) -> RetryableError:
-    return RetryableError(refused.message, hint="a side may lag behind: try again")

@@ -6,10 +6,11 @@ from typing import Any, cast
 import libvirt
 import pytest
 
-from postcopy.libvirt.driver import LibvirtDriver
+from postcopy.clock import SystemClock
+from postcopy.libvirt.departure import Departure
 from postcopy.libvirt.ends import Ends
+from postcopy.libvirt.following import Following
 from postcopy.libvirt.look import Half
-from postcopy.libvirt.options import LibvirtOptions
 from postcopy.libvirt.rescue import LibvirtRescue
 from postcopy.migration import Phase, Sample
 
@@ -53,11 +54,12 @@ class KnowingRescue:
 async def test_a_failure_of_libvirt_s_is_checked_with_qemu(
     known: Sample | None, phase: Phase
 ) -> None:
-    options = LibvirtOptions(postcopy=True)
-    driver = LibvirtDriver("web1", "qemu:///source", "qemu:///destination", options)
-    driver._ends = cast(Ends, FailedSource())
-    driver._facts = cast(Any, SimpleNamespace(uuid="0", persistent=True))
-    driver.rescue = cast(LibvirtRescue, KnowingRescue(known))
-    driver._phase = Phase.PAUSED
-    samples = driver.samples()
-    assert (await anext(samples)).phase is phase
+    nobody = cast(Departure, SimpleNamespace(call=None, limit_downtime=nothing))
+    following = Following("web1", cast(Ends, FailedSource()), nobody, SystemClock())
+    following.rescue = cast(LibvirtRescue, KnowingRescue(known))
+    following.phase = Phase.PAUSED
+    assert (await following.sample(None)).phase is phase
+
+
+async def nothing() -> None:
+    """What a departure does that somebody else made."""
