@@ -89,6 +89,7 @@ class Supervisor:
         self._spoken = False
         self._limited = False
         self._noted = 0
+        self._hint = ""
 
     @property
     def phase(self) -> Phase:
@@ -128,7 +129,7 @@ class Supervisor:
             switched_at=self._switch.at,
             switch_latency_seconds=self._switch.latency_seconds,
             error=error,
-            hint=self._driver.advice,
+            hint=self._hint or self._driver.advice,
             recoveries=self._recoveries,
             interrupted_seconds=self._interrupted_seconds,
             figures=figures,
@@ -207,6 +208,7 @@ class Supervisor:
                 return None
             case Ending.LOST:
                 self._see(Phase.FAILED, verdict.text)
+                self._hint = verdict.hint
         return verdict.text
 
     def _see(self, phase: Phase, words: str) -> None:

@@ -42,10 +42,14 @@ class Ending(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a recovery ended, and why in words."""
+    """How a recovery ended, and why in words.
+
+    :ivar hint: what a person can still do, where there is something.
+    """
 
     ending: Ending
     text: str
+    hint: str = ""
 
 
 class Recovery:
@@ -98,11 +102,16 @@ class Recovery:
             if lost_since is not None and now - lost_since < _LOST_SECONDS:
                 await self._rest()
                 continue
-            if (end := _end(step, look)) is not None:
+            left_alone = step is Step.GO_ON and await self._left_to_tcp(look)
+            if not left_alone and (end := _end(step, look)) is not None:
                 return end
             if self._limit is not None and now - self._began >= self._limit:
                 waited = format_seconds(now - self._began)
                 return Verdict(Ending.GIVEN_UP, f"not recovered within {waited}: {look}")
+            if left_alone:
+                self._tell(f"wait: nobody can pause both sides, TCP may still heal it: {look}")
+                await self._rest()
+                continue
             unknown_since = _since(unknown_since, now, Half.UNKNOWN in _both(look))
             if unknown_since is not None and now - unknown_since >= _UNKNOWN_SECONDS:
                 return Verdict(Ending.UNCLEAR, f"a side says what cannot be acted on: {look}")
@@ -130,6 +139,17 @@ class Recovery:
         elif self._cut or look.source is not Half.ACTIVE:
             self._see(Phase.PAUSED, str(look))
         return look
+
+    async def _left_to_tcp(self, look: Look) -> bool:
+        """Return whether a connection that nobody here can break off is still without an answer.
+
+        Right after the switch that is the guest's one chance: a destination that has not taken it
+        over yet ends when its connection does.
+        """
+        if not self._cut or look.destination not in (Half.SILENT, Half.UNKNOWN):
+            return False
+        wire = self._rescue.wire
+        return wire is not None and conclude(await wire.connection())[0] is True
 
     async def _break_off(self, step: Step, look: Look) -> None:
         source = step in (Step.BREAK_OFF_BOTH, Step.BREAK_OFF_SOURCE)
@@ -242,5 +262,8 @@ def _end(step: Step, look: Look) -> Verdict | None:
             return Verdict(
                 Ending.LOST,
                 f"the {side} is gone, and with it what the {other} lacks of the guest: {look}",
+                f"the guest is lost. What the {other} has of its memory stays there, paused, for"
+                " whoever wants to look into it: dump it, and never resume it. Then end it there,"
+                " and start the guest anew from its disks",
             )
     return None

@@ -99,6 +99,15 @@ async def test_a_link_that_is_back_is_used_at_once() -> None:
     assert rescue.calls.count("connect") == 1
 
 
+async def test_what_nobody_can_break_off_is_left_to_tcp_until_that_gets_an_answer() -> None:
+    rescue = FakeRescue(outage_seconds=200.0)
+    rescue.cut(noticed=False)
+    rescue.destination = Half.UNKNOWN  # it has not taken the guest over yet
+    assert await recover(rescue, "a dead link") is Ending.RECOVERED
+    assert rescue.clock.now() >= 200.0
+    assert rescue.calls == []
+
+
 async def test_it_tries_for_as_long_as_it_was_told_and_leaves_the_guest_as_it_was() -> None:
     rescue = FakeRescue(outage_seconds=3600.0)
     rescue.cut(noticed=True)
@@ -258,6 +267,21 @@ async def test_a_bound_ends_in_an_interrupted_run_that_says_so() -> None:
     outcome = await supervisor.run()
     assert outcome.fate is Fate.INTERRUPTED
     assert "not recovered within 20" in outcome.error
+
+
+async def test_a_loss_is_told_as_one_with_what_is_left() -> None:
+    clock = FakeClock()
+
+    class Gone(FakeRescue):
+        async def look(self) -> Look:
+            return Look(Half.PAUSED, Half.GONE, "libvirt says paused and libvirt says not there")
+
+    driver = FakeDriver(clock=clock, break_after=0.3, rescue=Gone(clock))
+    outcome = await Supervisor(driver, Immediate(), clock=clock).run()
+    assert outcome.fate is Fate.FAILED
+    assert "the destination is gone, and with it what the source lacks" in outcome.error
+    assert outcome.hint.startswith("the guest is lost")
+    assert "start the guest anew from its disks" in outcome.hint
 
 
 async def test_every_step_is_in_the_journal(tmp_path: Path) -> None:
