@@ -58,6 +58,7 @@ class LibvirtRescue:
         self._past = PastLibvirt(ends, uuid, options, ways.address)
         self._resume = resume
         self._monitors: list[QemuHalf | None] = [None, None]
+        self._have_none: set[int] = set()
         self._versions: list[Version | None] = [None, None]
         self._able_to_cut = False
         self._hung = False
@@ -240,16 +241,20 @@ class LibvirtRescue:
             connection = self._ends.both[index]
             if way is None or connection is None or self._monitors[index] is not None:
                 continue
-            # Without one, there are other ways, and `obstacles` says so.
+            # Without one, there are other ways, and `obstacles` says so. No QEMU is given one
+            # later, and a libvirt that was restarted tells definitions only when all is over.
+            if index in self._have_none:
+                continue
             with contextlib.suppress(PostcopyError):
-                self._monitors[index] = await self._open_monitor(way, connection)
+                self._monitors[index] = await self._open_monitor(index, way, connection)
 
-    async def _open_monitor(self, way: Way, connection: Connection) -> QemuHalf | None:
+    async def _open_monitor(self, index: int, way: Way, connection: Connection) -> QemuHalf | None:
         domain = await connection.find(self._uuid)
         if domain is None or not await connection.call(domain.isActive):
             return None
         path = monitor_of(await connection.call(domain.XMLDesc, 0))
         if path is None:
+            self._have_none.add(index)
             return None
         monitor = Monitor(await way.socket(path), connection.uri)
         await monitor.connect(_ANSWER_SECONDS)
