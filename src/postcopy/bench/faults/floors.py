@@ -7,11 +7,12 @@ from typing import Protocol
 from postcopy.bench.faults.floor import Floor
 from postcopy.bench.faults.libvirt import LibvirtFloor
 from postcopy.bench.faults.model import Kind, RunPlan
+from postcopy.bench.faults.nova import NovaFloor
 from postcopy.bench.faults.plan import plan_run
 from postcopy.bench.faults.qemu import QemuFloor
 from postcopy.bench.faults.virsh import VirshFloor
 
-__all__ = ["FLOORS", "RIVALS", "make_floor", "plans_for"]
+__all__ = ["FLOORS", "RIVALS", "USUAL", "make_floor", "plans_for"]
 
 
 class _Maker(Protocol):
@@ -22,8 +23,11 @@ class _Maker(Protocol):
     def __call__(self, lab: str) -> Floor: ...
 
 
-FLOORS: dict[str, _Maker] = {"qemu": QemuFloor, "libvirt": LibvirtFloor}
+FLOORS: dict[str, _Maker] = {"qemu": QemuFloor, "libvirt": LibvirtFloor, "nova": NovaFloor}
 """Where ``postcopy`` moves the guests."""
+
+USUAL = ("qemu", "libvirt")
+"""Those that a campaign is on if nobody says: a cloud takes its time."""
 
 RIVALS: dict[str, tuple[_Maker, str]] = {"virsh": (VirshFloor, "libvirt")}
 """Where something else does, and the floor whose faults it meets."""

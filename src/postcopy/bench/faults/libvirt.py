@@ -7,9 +7,10 @@ from pathlib import Path
 
 from postcopy import pids
 from postcopy.bench.faults import monitor
-from postcopy.bench.faults.floor import DESTINATION, SOURCE, Copy, Mend, Sight
+from postcopy.bench.faults.domains import look_for
+from postcopy.bench.faults.floor import DESTINATION, SOURCE, Mend, Sight
 from postcopy.bench.faults.model import Fault, Kind, Moment, RunPlan, Side
-from postcopy.errors import NotFoundError, PostcopyError
+from postcopy.errors import NotFoundError
 from postcopy.lab import libvirtd
 from postcopy.lab.domain import LabDomain
 from postcopy.lab.host import Host
@@ -21,8 +22,6 @@ from postcopy.lab.records import Record, Verdict
 from postcopy.processes import this_command
 
 __all__ = ["LibvirtFloor", "LibvirtSubject", "kill_daemon"]
-
-_ANSWER_SECONDS = 10.0
 
 
 class LibvirtFloor:
@@ -103,42 +102,7 @@ class LibvirtSubject:
         return await monitor.stop(pid)
 
     async def look(self) -> Sight:
-        hosts = self.domain.hosts
-        found = dict(zip(hosts, await asyncio.gather(*map(self._look, hosts)), strict=True))
-        copies, wrong, settled = [], [], True
-        running = [host for host, seen in found.items() if seen and seen["State"] == "running"]
-        for host, seen in found.items():
-            if seen is None:
-                continue
-            state, reason = seen["State"], seen["Reason"]
-            if state != "shut off":
-                copies.append(Copy(host, f"{state} ({reason})", state == "running"))
-            settled = settled and not ("post-copy" in reason or state in ("paused", "no answer"))
-            if host not in running:
-                wrong.append(f"it is defined on {host} still, {state}")
-            elif seen["Persistent"] != "yes":
-                wrong.append(f"it runs on {host} and is not defined there")
-        return Sight(tuple(copies), "; ".join(wrong), settled)
-
-    async def _look(self, name: str) -> Mapping[str, str] | None:
-        """Return what a daemon says of the domain; None where it knows of none."""
-        host, uuid = self.domain.hosts[name], self.domain.uuid
-        try:
-            info = await host.run("virsh", "dominfo", uuid, check=False, timeout=_ANSWER_SECONDS)
-            state = await host.run(
-                *("virsh", "domstate", "--reason", uuid), check=False, timeout=_ANSWER_SECONDS
-            )
-        except PostcopyError as error:
-            return {"State": "no answer", "Reason": error.message, "Persistent": ""}
-        if "failed to get domain" in info.stderr:
-            return None
-        if info.returncode or state.returncode:
-            said = (info.stderr + state.stderr).strip()
-            return {"State": "no answer", "Reason": said, "Persistent": ""}
-        lines = (line.partition(":") for line in info.stdout.splitlines())
-        told = {key.strip(): value.strip() for key, _, value in lines}
-        reason = state.stdout.partition("(")[2].partition(")")[0]
-        return {"State": told["State"], "Reason": reason, "Persistent": told["Persistent"]}
+        return await look_for(self.domain.hosts, self.domain.uuid)
 
     async def verify(self) -> Verdict:
         return await self.domain.verify()

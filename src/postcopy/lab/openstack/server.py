@@ -127,6 +127,13 @@ class LabServer:
         """Return what Nova has called its domain, as libvirt says on a host that has it."""
         return (await self.hosts[host].run("virsh", "domname", self.uuid)).stdout.strip()
 
+    async def on_record(self) -> dict[str, Any]:
+        """Return where Nova and Placement take it to be: ``host``, ``status``, ``task``, ``room``.
+
+        ``room`` are the hosts on which some is kept for it.
+        """
+        return await _in_cloud(self.lab, self._on_record)
+
     async def verify(self) -> Verdict:
         """Have the guest check every page of its memory and return what it found.
 
@@ -141,9 +148,17 @@ class LabServer:
             )
         return await talk.verify(self.spec.name, port, self._log(host))
 
+    def heard(self, host: str) -> list[Record]:
+        """Return what the guest said on one host."""
+        return read_log(self.console_log(host))
+
+    def console_log(self, host: str) -> Path:
+        """Return the file of what the guest said on a host."""
+        return self._log(self.hosts[host])
+
     def console(self) -> list[Record]:
         """Return what the guest said on either host, in the order of arrival."""
-        return merge(*(read_log(self._log(host)) for host in self.hosts.values()))
+        return merge(*(self.heard(name) for name in self.hosts))
 
     def observe(self, started_at: float, ended_at: float) -> Observation:
         """Return what the guest went through between two moments of Unix time."""
@@ -177,6 +192,17 @@ class LabServer:
                     hint="see /var/log/nova inside the hosts",
                 )
             time.sleep(0.2)
+
+    def _on_record(self, connection: Any) -> dict[str, Any]:
+        server = connection.compute.get_server(self.uuid)
+        told = connection.placement.get(f"/allocations/{self.uuid}").json()["allocations"]
+        known = connection.placement.get("/resource_providers").json()["resource_providers"]
+        return {
+            "host": server.compute_host,
+            "status": server.status,
+            "task": server.task_state,
+            "room": sorted(one["name"] for one in known if one["uuid"] in told),
+        }
 
     def _delete(self, connection: Any) -> None:
         server = connection.compute.find_server(self.uuid)

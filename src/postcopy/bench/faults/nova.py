@@ -1,0 +1,136 @@
+"""Servers of the lab's cloud, moved by Nova."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from postcopy import pids
+from postcopy.bench.faults import monitor
+from postcopy.bench.faults.domains import look_for
+from postcopy.bench.faults.floor import DESTINATION, SOURCE, Mend, Sight
+from postcopy.bench.faults.model import Fault, Kind, Moment, RunPlan, Side
+from postcopy.errors import NotFoundError, PostcopyError
+from postcopy.lab import libvirtd
+from postcopy.lab.lab import Lab
+from postcopy.lab.link import DataLink
+from postcopy.lab.machine import GuestSpec
+from postcopy.lab.observer import Observation
+from postcopy.lab.openstack.server import LabServer
+from postcopy.lab.records import Record, Verdict
+from postcopy.processes import this_command
+
+__all__ = ["NovaFloor"]
+
+_NOVA_LOG = "var/log/nova/nova-compute.log"
+
+
+class NovaFloor:
+    """A `postcopy.bench.faults.floor.Floor`.
+
+    A daemon that dies is not among its faults: nova-compute, which asks it all the time, takes that
+    for the migration's end and the server for broken, whatever becomes of the guest.
+
+    :param lab: the name of its lab.
+    """
+
+    name = "nova"
+    kinds = frozenset(Kind) - {Kind.DAEMON}
+
+    def __init__(self, lab: str) -> None:
+        self._lab = Lab(lab)
+
+    async def up(self, progress: Callable[[str], None]) -> None:
+        await self._lab.down(progress=progress)
+        await self._lab.up(openstack=True, progress=progress)
+
+    async def down(self) -> None:
+        await self._lab.down()
+
+    def link(self) -> DataLink:
+        return self._lab.link()
+
+    async def boot(self, plan: RunPlan) -> "NovaSubject":
+        spec = GuestSpec(name=plan.name, workload=plan.workload)
+        server = await LabServer.start(self._lab, spec, SOURCE)
+        return NovaSubject(server, plan, await server.domain_name(SOURCE))
+
+
+class NovaSubject:
+    """A `postcopy.bench.faults.floor.Subject`.
+
+    :param domain: what Nova has called the server's domain.
+    """
+
+    def __init__(self, server: LabServer, plan: RunPlan, domain: str) -> None:
+        self._server = server
+        self._plan = plan
+        self._domain = domain
+
+    @property
+    def name(self) -> str:
+        return self._server.spec.name
+
+    def migrate(self) -> list[str]:
+        where = [self.name, DESTINATION, "--lab", self._server.lab.name]
+        return this_command("migrate", *where, "--policy", self._plan.policy)
+
+    def attach(self) -> list[str] | None:
+        return this_command("attach", self.name)
+
+    async def tell(self, come: Callable[[Moment], None]) -> None:
+        """The command says it all."""
+
+    async def strike(self, fault: Fault) -> Mend:
+        if fault.kind is not Kind.MONITOR:
+            raise ValueError(f"Nova has no {fault.kind}")
+        host = SOURCE if fault.side is Side.SOURCE else DESTINATION
+        pid = self._qemu(host)
+        if pid is None:
+            raise NotFoundError(f"there is no QEMU on {host} to stop", hint="was it over already?")
+        return await monitor.stop(pid)
+
+    async def look(self) -> Sight:
+        """Look at both libvirts, and at what Nova and Placement have on record."""
+        sight = await look_for(self._server.hosts, self._server.uuid)
+        try:
+            told = await self._server.on_record()
+        except PostcopyError as error:
+            return replace(sight, settled=False, records=f"the cloud says: {error.message}")
+        wrong = [sight.records] if sight.records else []
+        (host,) = sight.running if len(sight.running) == 1 else (None,)
+        if host is not None and (told["host"], told["status"]) != (host, "ACTIVE"):
+            wrong.append(f"Nova says {told['status']} on {told['host']}, and it runs on {host}")
+        if host is not None and told["room"] != [host]:
+            kept = " and ".join(told["room"]) or "no host"
+            wrong.append(f"Placement keeps room on {kept}, and it runs on {host}")
+        settled = sight.settled and told["task"] is None
+        return replace(sight, records="; ".join(wrong), settled=settled)
+
+    async def verify(self) -> Verdict:
+        return await self._server.verify()
+
+    def observe(self, started_at: float, ended_at: float) -> Observation:
+        return self._server.observe(started_at, ended_at)
+
+    def heard(self, host: str) -> list[Record]:
+        return self._server.heard(host)
+
+    def logs(self) -> Mapping[str, Path]:
+        kept = {}
+        for name, host in self._server.hosts.items():
+            kept[f"console-{name}.log"] = self._server.console_log(name)
+            kept[f"qemu-{name}.log"] = host.root_dir / f"var/log/libvirt/qemu/{self._domain}.log"
+            kept[f"nova-{name}.log"] = host.root_dir / _NOVA_LOG
+        return kept
+
+    async def remove(self) -> None:
+        hosts = self._server.hosts
+        # By force: one that hangs would hold up its daemon, too, and Nova behind that.
+        doomed = {self._qemu(host) for host in hosts} - {None}
+        await pids.end(lambda pid: pid in doomed)
+        await asyncio.gather(*(libvirtd.ensure(host) for host in hosts.values()))
+        await self._server.stop()
+
+    def _qemu(self, host: str) -> int | None:
+        return self._server.hosts[host].qemu(f"/run/libvirt/qemu/{self._domain}.pid")
