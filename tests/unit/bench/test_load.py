@@ -139,6 +139,26 @@ async def test_a_load_runs_beside_until_it_is_stopped(
     assert not answers.unanswered
 
 
+async def test_a_connection_that_breaks_is_made_again_and_counted(tmp_path: Path) -> None:
+    fake = FakeRedis()
+
+    async def breaks_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(fake.calls) < 50:
+            asyncio.get_running_loop().call_later(0.1, writer.close)
+        await fake(reader, writer)
+
+    async with serving(breaks_once) as port:
+        service = replace(SERVICES["redis"], port=port)
+        load = await Load.start(service, "127.0.0.1", 1 << 20, tmp_path / "log")
+        await asyncio.sleep(1.5)
+        answers = await load.answers()
+        await load.stop()
+
+    assert answers.unanswered
+    last = max(answered[-1] for _, answered in answers.clients)
+    assert last > max(answers.unanswered)
+
+
 async def test_a_server_that_refuses_is_told_at_once(tmp_path: Path) -> None:
     async with serving(FakeRedis(b"DEBUG")) as port:
         service = replace(SERVICES["redis"], port=port)

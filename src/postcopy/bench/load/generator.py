@@ -24,6 +24,8 @@ RECORD = struct.Struct("<Hdd")
 
 _START_SECONDS = 90.0
 _RETRY_SECONDS = 0.2
+# A server that takes no connection for so long has gone.
+_GONE_SECONDS = 10.0
 _FLUSH_SECONDS = 0.1
 
 
@@ -33,7 +35,7 @@ async def main(arguments: list[str]) -> int:
     kind = CLIENTS[name]
     lines = [kind(int(size), seed) for seed in range(int(clients))]
     try:
-        await _connected(lines[0], address, int(port))
+        await _connected(lines[0], address, int(port), _START_SECONDS)
         await lines[0].fill(int(size))
         for line in lines[1:]:
             await line.open(address, int(port))
@@ -43,7 +45,8 @@ async def main(arguments: list[str]) -> int:
         return 69
     with Path(log).open("wb") as file:  # noqa: ASYNC230 - a write is a matter of microseconds
         print(READY, file=sys.stderr, flush=True)
-        asking = asyncio.gather(*(_keep_asking(i, one, file) for i, one in enumerate(lines)))
+        where = address, int(port)
+        asking = asyncio.gather(*(_keep_asking(i, one, where, file) for i, one in enumerate(lines)))
         while not asking.done():
             await asyncio.wait((asking,), timeout=_FLUSH_SECONDS)
             file.flush()
@@ -51,9 +54,9 @@ async def main(arguments: list[str]) -> int:
     return 69
 
 
-async def _connected(client: Client, address: str, port: int) -> None:
-    """Connect to a server that may still be starting."""
-    deadline = time.monotonic() + _START_SECONDS
+async def _connected(client: Client, address: str, port: int, patience: float) -> None:
+    """Connect to a server that may not be there yet."""
+    deadline = time.monotonic() + patience
     while True:
         try:
             return await client.open(address, port)
@@ -63,17 +66,21 @@ async def _connected(client: Client, address: str, port: int) -> None:
             await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def _keep_asking(number: int, client: Client, file: BinaryIO) -> None:
+async def _keep_asking(number: int, client: Client, where: tuple[str, int], file: BinaryIO) -> None:
+    """Ask, and ask again; connect again where the connection breaks, until nobody is there."""
     anchor = time.time() - time.monotonic()
     while True:
         sent, answered = anchor + time.monotonic(), 0.0
         try:
             await client.ask()
             answered = anchor + time.monotonic()
-        except (OSError, asyncio.IncompleteReadError):
-            return
         except PostcopyError:
             await asyncio.sleep(_RETRY_SECONDS)
+        except (OSError, asyncio.IncompleteReadError):
+            try:
+                await _connected(client, *where, _GONE_SECONDS)
+            except (OSError, TimeoutError, asyncio.IncompleteReadError):
+                return
         finally:
             file.write(RECORD.pack(number, sent, answered))
 
