@@ -16,8 +16,8 @@ from postcopy.lab.state import directory
 
 __all__ = ["GUEST", "BenchGuest", "Stand", "boot", "clear", "shape"]
 
-GUEST = "bench"
-"""What every guest of a benchmark is called: there is one at a time."""
+GUEST = "postcopy-bench"
+"""What every guest of a benchmark is called: there is one at a time, and nobody else's has it."""
 
 BenchGuest = LabGuest | LabDomain
 

@@ -106,7 +106,7 @@ def test_an_unknown_suite_is_not_found_and_the_known_are_named() -> None:
     assert "quick" in error.value.hint
 
 
-@pytest.mark.parametrize("name", ["quick", "full", "oracle", "peers", "preempt"])
+@pytest.mark.parametrize("name", ["quick", "full", "oracle", "peers", "preempt", "databases"])
 def test_suites_that_come_along_can_be_run(name: str) -> None:
     suite = find_suite(name)
 
