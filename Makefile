@@ -1,14 +1,14 @@
 # What a developer can do here. Everything runs from .venv, which the first target makes.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-openstack test test-cloud test-unit check checks-page manual format lock lab-down \
-        prove-bare clean
+.PHONY: help setup demo demo-openstack test test-cloud test-unit check checks-page benchmarks-page manual format \
+        lock lab-down prove-bare clean
 
 BIN := .venv/bin
 ARGS ?=
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  ARGS="..." is handed on: make demo ARGS="-f json", make test-unit ARGS="-k journal"'
 
@@ -55,6 +55,10 @@ checks-page: ## write docs/checks.md anew after a change of the checks
 	@scripts/setup.sh --check
 	@$(BIN)/python -m postcopy.doctor.page >docs/checks.md.new
 	@mv docs/checks.md.new docs/checks.md
+
+benchmarks-page: ## write docs/benchmarks.md anew after benchmarks: what is on record
+	@scripts/setup.sh --check
+	@$(BIN)/python -m postcopy.bench.document docs/benchmarks.md
 
 lock: ## write uv.lock anew after a change of the dependencies
 	@scripts/setup.sh --check

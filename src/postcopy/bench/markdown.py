@@ -13,17 +13,20 @@ from postcopy.units import format_seconds
 __all__ = ["to_markdown"]
 
 
-def to_markdown(suite: Suite, about: Mapping[str, Any], analysis: Analysis) -> str:
+def to_markdown(
+    suite: Suite, about: Mapping[str, Any], analysis: Analysis, repeats: int | None = None
+) -> str:
     """Return the results of a suite: every method on every scenario, then the first one's figures.
 
     :param about: what the record tells of how the runs were made.
+    :param repeats: how many there were; those of the suite if None.
     """
     runs = sum(row.runs for case in analysis.cases for row in case.rows)
     where = f", QEMU {about['qemu']}" if "qemu" in about else ""
     figure = FIGURE_WORDS[analysis.figure].split(",")[0]
     labels = labels_of(analysis)
     head = (
-        f"`postcopy bench run {suite.name} --repeats {suite.repeats} -f markdown`:"
+        f"`postcopy bench run {suite.name} --repeats {repeats or suite.repeats} -f markdown`:"
         f" {runs} moves{where}."
     )
     overview = (
