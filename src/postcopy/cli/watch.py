@@ -255,8 +255,8 @@ def _teller(format_: str) -> "Callable[[Notice], None]":
             click.echo(json.dumps(notice.to_dict()))
             return
         text = f"{notice.guest}: {notice.text}" if notice.guest else notice.text
-        # One line, whatever a host has said.
-        text = " ".join(text.split())
+        # One line, and nothing that a terminal would obey, whatever a host has said.
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
         if logged:
             click.echo(journal_line(text, troubling=notice.troubling), err=True)
         else:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from postcopy.cli import app
+from postcopy.cli import app, watch
+from postcopy.watch import Kind, Notice
 
 URI = "test:///default"
 NOWHERE = "qemu+unix:///system?socket=/nowhere"
@@ -75,6 +76,17 @@ def test_a_signal_ends_it_in_order(number: signal.Signals) -> None:
         out, err = process.communicate(timeout=30)
     assert "left as they are" in json.loads(out)["text"]
     assert (process.returncode, err) == (0, b"")
+
+
+def test_what_hosts_say_is_one_line_that_no_terminal_obeys(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    notice = Notice(at=0.0, kind=Kind.LEFT, text="said: \x1b[2J\nno\tsuch", guest="web1")
+    watch._teller("text")(notice)
+    shown = capsys.readouterr().err
+    assert shown.endswith(" web1: said:  [2J no such\n")
+    assert shown.count("\n") == 1
 
 
 def test_the_service_is_shown_before_it_is_installed(capsys: pytest.CaptureFixture[str]) -> None:
