@@ -26,6 +26,8 @@ _FLAT_OUT = 8e9
 _UNSHAPED = 3e8
 # What an emulated server dirties, in bytes a second.
 _SERVER_RATE = 4e6
+# And what it takes to hold a byte.
+_SERVER_FACTOR = 1.5
 # A slow link gets time for at least so many first passes.
 _PASSES = 2.5
 
@@ -35,8 +37,10 @@ def model_of(scenario: Scenario, *, preempt: bool = True) -> simulator.Scenario:
     workload = scenario.workload_spec
     hot = float(scenario.hot_bytes)
     rate = float(workload.rate * 4096) or _FLAT_OUT * scenario.vcpus
-    if scenario.workload in SERVICES:
+    content = scenario.memory_bytes + _KERNEL_BYTES
+    if (service := SERVICES.get(scenario.workload)) is not None:
         hot, rate = float(scenario.memory_bytes), _SERVER_RATE
+        content = _SERVER_FACTOR * scenario.memory_bytes + (service.base_mib << 20) + _KERNEL_BYTES
     sets = (HotSet(hot, rate, workload.pattern == "sequential"),) if hot else ()
     bursts = None
     if workload.pattern.startswith("bursts"):
@@ -45,7 +49,7 @@ def model_of(scenario: Scenario, *, preempt: bool = True) -> simulator.Scenario:
     return simulator.Scenario(
         guest=Guest(
             memory_bytes=float(scenario.guest_spec("b").memory_mib << 20),
-            content_bytes=scenario.memory_bytes + _KERNEL_BYTES,
+            content_bytes=content,
             dirty=Curve(sets),
             bursts=bursts,
         ),
