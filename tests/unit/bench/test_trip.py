@@ -28,6 +28,7 @@ from .runs import HOT
 class FakeHost:
     """A lab host whose virsh ends as the test says."""
 
+    name = "beta"
     data_address = "198.18.0.2"
     control_address = "198.19.0.2"
     runtime_dir = Path("/run/postcopy/lab/t/beta")

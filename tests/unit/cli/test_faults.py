@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from postcopy.bench.faults.campaign import Campaign, campaigns_dir
-from postcopy.bench.faults.floors import FLOORS, plans_for
+from postcopy.bench.faults.floors import USUAL, plans_for
 from postcopy.bench.faults.model import RunPlan
 from postcopy.cli.app import main
 
@@ -32,7 +32,7 @@ def test_it_says_what_it_would_break(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_every_floor_has_its_runs_if_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     plans = planned(capsys, "--seed", "7", "--runs", "4")
-    assert plans == [plan for name in FLOORS for plan in plans_for(name, 7, range(1, 5))]
+    assert plans == [plan for name in USUAL for plan in plans_for(name, 7, range(1, 5))]
 
 
 def test_a_run_of_a_seed_is_had_by_its_number(capsys: pytest.CaptureFixture[str]) -> None:
