@@ -135,6 +135,7 @@ async def attempt(
     """
     (there,) = server.hosts.keys() - {await server.where()}
     await asyncio.sleep(BASELINE_SECONDS)
+    undisturbed = time.time()
     move = await prepare(server.spec.name, there, policy)
     run = journal.begin(
         guest=server.spec.name,
@@ -150,7 +151,7 @@ async def attempt(
         )
     await asyncio.sleep(SETTLE_SECONDS)
     samples = journal.samples(run.id)
-    seen = server.observe(*span(samples, outcome))
+    seen = server.observe(*span(samples, outcome), undisturbed)
     stage("checking every page of its memory")
     return Attempt(run, outcome, samples, seen, await server.verify(), rate)
 

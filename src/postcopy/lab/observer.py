@@ -120,9 +120,16 @@ def memory_verdict(observation: Observation, verdict: Verdict) -> Memory:
 
 
 def observe(
-    records: Sequence[Record], started: float, ended: float, settle: float = 1.0
+    records: Sequence[Record],
+    started: float,
+    ended: float,
+    settle: float = 1.0,
+    *,
+    undisturbed: float | None = None,
 ) -> Observation:
     """Work out what a guest went through from `started` until `settle` seconds after `ended`.
+
+    :param undisturbed: until when the guest's own pace is measured; `started` if not said.
 
     The records have to reach that far: a guest that is not heard of counts as frozen. A workload in
     bursts is only as exact as its period is short against two seconds.
@@ -135,13 +142,14 @@ def observe(
     concerned = latest + [beat for beat in beats if beat.at > started]
     later = [record for record in records if record.at > since]
 
+    calm = started if undisturbed is None else undisturbed
     work = Curve((beat.at, beat.writes) for beat in beats)
-    baseline = work.rate_before(started)
+    baseline = work.rate_before(calm)
     if baseline > 0:
         lost = work.seconds_lost(started, end, baseline)
     else:
         pulse = Curve((beat.at, beat.sequence) for beat in beats)
-        pace = pulse.rate_before(started) or 1 / HEARTBEAT_SECONDS
+        pace = pulse.rate_before(calm) or 1 / HEARTBEAT_SECONDS
         lost = pulse.seconds_lost(started, end, pace)
 
     rebooted = any(_went_back(*pair) for pair in pairwise(concerned)) or (

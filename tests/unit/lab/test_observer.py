@@ -108,6 +108,15 @@ def test_slowness_is_counted_in_seconds_of_the_guests_own_pace(
     assert found.longest_freeze_seconds == pytest.approx(0.02, abs=1e-5)
 
 
+def test_a_pace_may_be_that_of_before_the_hosts_were_prepared() -> None:
+    """Slow already when its memory began to move, and for as long as it did."""
+    records = guest(slow=(8.0, 20.0, 0.5))
+    assert seen(records).guest_seconds_lost == pytest.approx(0, abs=0.1)
+    found = observe(records, STARTED, ENDED, undisturbed=BOOT + 8.0)
+    assert found.baseline_rate == pytest.approx(RATE, rel=0.01)
+    assert found.guest_seconds_lost == pytest.approx(5.0, abs=0.1)
+
+
 @given(st.integers(0, 2**32))
 def test_jitter_of_the_arrivals_costs_nothing(seed: int) -> None:
     late = random.Random(seed)

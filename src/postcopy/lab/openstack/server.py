@@ -160,9 +160,14 @@ class LabServer:
         """Return what the guest said on either host, in the order of arrival."""
         return merge(*(self.heard(name) for name in self.hosts))
 
-    def observe(self, started_at: float, ended_at: float) -> Observation:
-        """Return what the guest went through between two moments of Unix time."""
-        return observe(self.console(), started_at, ended_at)
+    def observe(
+        self, started_at: float, ended_at: float, undisturbed: float | None = None
+    ) -> Observation:
+        """Return what the guest went through between two moments of Unix time.
+
+        :param undisturbed: until when its own pace is measured; `started_at` if not said.
+        """
+        return observe(self.console(), started_at, ended_at, undisturbed=undisturbed)
 
     async def stop(self) -> None:
         """Delete the server and its image, and forget it."""
