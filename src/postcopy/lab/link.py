@@ -36,6 +36,7 @@ _TC_H_ROOT = 0xFFFFFFFF  # include/uapi/linux/pkt_sched.h
 _TBF_HANDLE = 0x10000
 _QUEUE_SECONDS = 0.05
 _FAST = 6_250_000  # 50 Mb/s
+_OFFLOADED = 65536
 _LEAST_BURST = 4096  # more than one Ethernet frame
 
 
@@ -78,12 +79,17 @@ class DataLink:
     async def set_rate(self, rate: int, queue_seconds: float = _QUEUE_SECONDS) -> None:
         """Limit each direction to `rate` bytes a second, headers included (tc-tbf(8)).
 
+        What waits in the queue is lost where the link becomes a slow one.
+
         :param queue_seconds: how much may wait before it is lost, as the time that it takes to
             send: a sender that fills the queue meets that much delay.
         """
         burst = burst_bytes(rate)
 
         def limit(route: Any) -> None:
+            if burst < _OFFLOADED:
+                # A packet that waits already would not be cut up, and never sent.
+                _let_go(route)
             route.tc(
                 "replace",
                 "tbf",
@@ -99,13 +105,7 @@ class DataLink:
     async def unlimit(self) -> None:
         """Let the link carry what the machine can."""
 
-        def let_go(route: Any) -> None:
-            index = index_of(route, names.DATA)
-            kinds = [one.get("kind") for one in route.get_qdiscs(index=index)]
-            if "tbf" in kinds:
-                route.tc("del", index=index, handle=_TBF_HANDLE, parent=_TC_H_ROOT)
-
-        await self._at_both_ends("letting the data link go", let_go)
+        await self._at_both_ends("letting the data link go", _let_go)
 
     async def down(self) -> None:
         """Take the link down at both ends."""
@@ -206,6 +206,13 @@ class DataLink:
                 raise result
             done.append(result)
         return done
+
+
+def _let_go(route: Any) -> None:
+    index = index_of(route, names.DATA)
+    kinds = [one.get("kind") for one in route.get_qdiscs(index=index)]
+    if "tbf" in kinds:
+        route.tc("del", index=index, handle=_TBF_HANDLE, parent=_TC_H_ROOT)
 
 
 def _is_dropping(route: Any, index: int) -> bool:
