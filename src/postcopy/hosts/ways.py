@@ -1,5 +1,6 @@
 """Ways into two libvirt hosts, and between them, for recovery."""
 
+import contextlib
 from urllib.parse import parse_qs, urlsplit
 
 from postcopy.errors import PostcopyError
@@ -37,27 +38,37 @@ async def ways_between(
     :param recover_uri: where the destination is on another network, to be recovered over.
     """
     detour = urlsplit(recover_uri).hostname if recover_uri else None
-    address = await _migration_address(destination) if destination is not None else None
+    conf = await _configuration(destination)
+    address, ports = _migration_address(conf), _migration_ports(conf)
     wire = None
     if source is not None and (address or detour):
-        wire = HostWire(source, address, _PORTS, detour)
+        wire = HostWire(source, address, ports, detour)
     return Ways(
-        HostWay(source, _PORTS) if source is not None else None,
-        HostWay(destination, _PORTS) if destination is not None else None,
+        HostWay(source, ports) if source is not None else None,
+        HostWay(destination, ports) if destination is not None else None,
         wire,
         address,
     )
 
 
-async def _migration_address(host: HostAccess) -> str | None:
-    """Return where libvirt there has guests sent, if its configuration says so."""
-    try:
-        text = (await host.run("cat", "/etc/libvirt/qemu.conf", seconds=_SECONDS)).stdout
-    except PostcopyError:
-        return None
-    values = Conf.parse(text).values
+async def _configuration(host: HostAccess | None) -> Conf:
+    """Return what libvirt's ``qemu.conf`` says there; nothing where that cannot be read."""
+    text = ""
+    if host is not None:
+        with contextlib.suppress(PostcopyError):
+            text = (await host.run("cat", "/etc/libvirt/qemu.conf", seconds=_SECONDS)).stdout
+    return Conf.parse(text)
+
+
+def _migration_address(conf: Conf) -> str | None:
+    """Return where a host has guests sent, if its configuration says so."""
     for name in ("migration_host", "migration_address"):
-        value = values.get(name)
-        if isinstance(value, str) and value not in ("", "0.0.0.0", "::"):
+        if (value := conf.text(name)) not in ("", "0.0.0.0", "::"):
             return value
     return None
+
+
+def _migration_ports(conf: Conf) -> tuple[int, int]:
+    """Return the first and the last port that a host's incoming migrations use."""
+    first, last = _PORTS
+    return conf.number("migration_port_min", first), conf.number("migration_port_max", last)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import libvirt
 
+from postcopy import known_issues
 from postcopy.errors import PostcopyError, RefusedError, UnavailableError
 from postcopy.libvirt.connection import Connection, Version
 from postcopy.libvirt.ends import Ends
@@ -25,7 +26,7 @@ from postcopy.libvirt.ways import Way, Ways
 from postcopy.migration.phase import Phase
 from postcopy.migration.recovery import Half, Look
 from postcopy.migration.sample import Sample
-from postcopy.qemu.monitor import Monitor
+from postcopy.qemu.monitor import CommandError, Monitor
 from postcopy.qemu.rescue import QemuHalf
 from postcopy.qemu.status import sample_of
 
@@ -165,7 +166,12 @@ class LibvirtRescue:
         if qemu is not None:
             await qemu.break_off()
             return
-        connection = self._ends.source
+        connection, version = self._ends.source, self._versions[0]
+        if version is not None and known_issues.issue("no-resume").affects(version):
+            # It has no call that pauses one, and passes on what QEMU has.
+            with contextlib.suppress(CommandError):
+                await pass_on(connection.uri, self._uuid, "migrate-pause", {})
+            return
         domain = await connection.find(self._uuid)
         flag = getattr(libvirt, "VIR_DOMAIN_ABORT_JOB_POSTCOPY", None)
         if domain is None or flag is None:

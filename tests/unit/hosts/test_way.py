@@ -12,6 +12,7 @@ import pytest
 from postcopy.errors import UnavailableError
 from postcopy.hosts.local import LocalHost
 from postcopy.hosts.way import HostWay
+from postcopy.hosts.ways import ways_between
 from postcopy.processes import Completed
 
 CONNECTIONS = """\
@@ -110,3 +111,33 @@ async def test_a_main_loop_that_turns_and_one_that_does_not(loop: subprocess.Pop
 
 async def test_of_a_domain_that_is_not_there_nobody_can_tell() -> None:
     assert await way(Host(pid=(1 << 22) + 1)).awake("web") is None
+
+
+class Configured(Host):
+    """A destination with a qemu.conf of its own."""
+
+    def __init__(self, conf: str) -> None:
+        super().__init__()
+        self._files["qemu.conf"] = conf
+        self._connections = [line.replace("49152", "60001") for line in self._connections]
+
+
+async def test_ports_and_address_are_those_that_the_destination_is_configured_with() -> None:
+    conf = (
+        'migration_port_min = 60000\nmigration_port_max = "60010"\nmigration_host = "data.beta"\n'
+    )
+    host = Configured(conf)
+    ways = await ways_between(LocalHost("alpha"), host)
+    assert ways.address == "data.beta"
+    assert ways.wire is not None
+    assert ways.destination is not None
+    assert await ways.destination.cut("web") == 1
+    assert host.left == ["198.18.0.2:49153", "198.18.0.2:5900"]
+
+
+async def test_without_a_word_of_the_destinations_the_ports_are_libvirts_own() -> None:
+    host = Host()
+    ways = await ways_between(None, host)
+    assert (ways.address, ways.wire, ways.source) == (None, None, None)
+    assert ways.destination is not None
+    assert await ways.destination.cut("web") == 1
