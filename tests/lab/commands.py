@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-__all__ = ["data", "postcopy", "spawn"]
+__all__ = ["data", "finish", "postcopy", "read_until", "spawn"]
 
 _SECONDS = 120
 
@@ -41,3 +41,21 @@ def spawn(*arguments: str) -> subprocess.Popen[str]:
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads
     )  # fmt: skip
+
+
+def read_until(text: str, process: subprocess.Popen[str]) -> None:
+    """Read what a spawned command says until it says that."""
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if text in line:
+            return
+    raise AssertionError(f"never said {text!r}:\n{''.join(seen)}")
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    """Wait for a spawned command's end, check its exit code, and return what it still said."""
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == code, f"{out}{err}"
+    return out + err

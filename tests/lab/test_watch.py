@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from .commands import data, postcopy, spawn
+from .commands import data, postcopy, read_until, spawn
 from .conftest import LAB, SLOW, Bench
-from .test_recovery import DOMAIN, Domain, read_until
+from .test_recovery import DOMAIN, Domain
 
 pytestmark = pytest.mark.lab
 

@@ -9,7 +9,7 @@ from postcopy.hosts.access import HostAccess
 __all__ = ["HostWay"]
 
 _SECONDS = 10.0
-_RESTART_SECONDS = 60.0
+_RESTART_SECONDS = 120.0
 _CONNECTION = re.compile(r"\s(\S+):(\d+)\s+(\S+):(\d+)\s+users:")
 _MONITOR = re.compile(r"<monitor path=(['\"])(/.+?)\1")
 
@@ -45,7 +45,8 @@ told = "".join(seen - {"0"})
 print(("awake" if "poll" in told else "hung") if told else "untold")
 """
 
-# By systemd, or where that does not run, the process itself, as it was started.
+# By systemd, or where that does not run, the process itself, as it was started. One that still
+# waits for a migration to end is ended after a while, as systemd would.
 _RESTART = r"""
 name=$(pgrep -x virtqemud >/dev/null && echo virtqemud || echo libvirtd)
 if [ -d /run/systemd/system ]; then
@@ -55,7 +56,11 @@ else
     IFS=$(printf '\n.'); IFS=${IFS%.}
     set -- $(tr '\0' '\n' </proc/$pid/cmdline)
     kill $pid
-    for _ in $(seq 500); do kill -0 $pid 2>/dev/null || break; sleep 0.02; done
+    for n in $(seq 500); do
+        kill -0 $pid 2>/dev/null || break
+        [ $n -eq 150 ] && kill -9 $pid
+        sleep 0.02
+    done
     setsid -f "$@" </dev/null >/dev/null 2>&1
 fi
 for _ in $(seq 500); do

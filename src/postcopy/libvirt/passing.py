@@ -23,7 +23,7 @@ __all__ = ["borrowed", "pass_on"]
 
 _COMMAND_SECONDS = 5.0
 _IN_LINE_SECONDS = 0.1
-_BORROW_SECONDS = 30.0
+_BORROW_SECONDS = 120.0
 _GREETING_SECONDS = 2.0
 
 

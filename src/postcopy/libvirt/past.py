@@ -4,7 +4,8 @@ The commands are those of qapi/migration.json: ``migrate-recover`` at the destin
 then ``migrate`` with ``resume`` at the source.
 """
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import urlsplit
 
 from postcopy.errors import RetryableError
@@ -23,6 +24,8 @@ __all__ = ["PastLibvirt"]
 _PORTS = range(49215, 49151, -1)
 _ANSWER_SECONDS = 3.0
 
+Command = Callable[..., Awaitable[None]]
+
 
 class PastLibvirt:
     """One domain's way past libvirt.
@@ -36,7 +39,7 @@ class PastLibvirt:
         self._options = options
         self._address = address
 
-    async def listen(self, command: Callable[..., Awaitable[None]]) -> str:
+    async def listen(self, command: Command) -> str:
         """Have the destination wait for the source again.
 
         :param command: runs a command at the destination's QEMU, out of band.
@@ -58,8 +61,11 @@ class PastLibvirt:
         assert refused is not None
         raise _too_early(refused) from refused
 
-    async def listen_borrowing(self, way: Way) -> str:
-        """Do `listen` over the monitor that libvirt itself uses, while its daemon restarts.
+    @contextlib.asynccontextmanager
+    async def borrowing(self, way: Way) -> AsyncIterator[Command]:
+        """Run commands at the destination's QEMU over libvirt's own monitor, out of band.
+
+        Its daemon is restarted for that.
 
         :raises RetryableError: when the daemon must not be restarted now.
         """
@@ -73,7 +79,7 @@ class PastLibvirt:
             async def command(name: str, **arguments: object) -> None:
                 await monitor.execute(name, arguments, oob=True, seconds=_ANSWER_SECONDS)
 
-            return await self.listen(command)
+            yield command
 
     async def send_to(self, uri: str, qemu: QemuHalf | None) -> None:
         """Have the source connect there.

@@ -152,8 +152,12 @@ class LibvirtRescue:
         qemu, way = self._monitors[1], self._ways.destination
         if qemu is not None:
             await qemu.break_off()
-        elif way is not None:
+        elif way is not None and self._able_to_cut:
             await way.cut(await name_there(self._ends.destination, self._uuid))
+        elif way is not None:
+            async with self._past.borrowing(way) as command:
+                with contextlib.suppress(CommandError):
+                    await command("migrate-pause")
         else:
             raise RefusedError(
                 "the destination does not notice that its connection is dead, and nothing here"
@@ -196,7 +200,8 @@ class LibvirtRescue:
             await self._settled()
             uri = await self._past.listen(destination.command)
         elif route.destination is Reach.BORROWED and (way := self._ways.destination) is not None:
-            uri = await self._past.listen_borrowing(way)
+            async with self._past.borrowing(way) as command:
+                uri = await self._past.listen(command)
         else:
             raise RefusedError(route.obstacle or "there is no way past libvirt to this domain")
         await self._past.send_to(uri, source)

@@ -125,7 +125,7 @@ def _obstacle(situation: Situation, trouble: str, destination: Reach | None) -> 
             " could make the destination notice it, without a second monitor of the domain and"
             f" without a way into that host (--dest-host); {_PREPARE}"
         )
-    if not situation.able_to_cut:
+    if not situation.able_to_cut and destination is None:
         return (
             "should the connection break in post-copy, recovery would need a hand: the"
             " destination's kernel closes nobody's connections (CONFIG_INET_DIAG_DESTROY), and the"
