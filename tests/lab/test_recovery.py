@@ -216,10 +216,11 @@ def test_what_virsh_left_paused_is_recovered(domain: Domain) -> None:
 
 def test_without_a_way_to_recover_it_says_so_beforehand(domain: Domain) -> None:
     alpha, beta = domain.uris["alpha"]["unix"], domain.uris["beta"]
-    done = postcopy(
-        "migrate", DOMAIN, beta["tcp"], "--from", alpha, "--peer-uri", beta["peer"],
-        "--policy", "immediate",
-    )  # fmt: skip
+    migrate = ("migrate", DOMAIN, beta["tcp"], "--from", alpha, "--peer-uri", beta["peer"])
+    assert "would need a hand" in data(*migrate, "--dry-run")["recovery"]
+    into = ("--dest-host", "beta", "--lab", LAB)
+    assert data(*migrate, *into, "--dry-run")["recovery"].startswith("past libvirt: by libvirt's")
+    done = postcopy(*migrate, "--policy", "immediate")
     assert "recovery would need a hand" in done.stderr
     assert "postcopy guest prepare" in done.stderr
 

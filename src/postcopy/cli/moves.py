@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from postcopy.cli.request import Request
 from postcopy.errors import PostcopyError, UsageError
@@ -140,11 +140,14 @@ async def check(request: Request) -> Checked:
             _, source = await check_bare(lab, request.guest, request.destination)
             return Checked(source)
     move = await prepare(request)
+    more: dict[str, Any] = {}
     try:
         await move.driver.check()
+        if move.record().get("kind") == "libvirt" and request.policy.uses_postcopy:
+            more["recovery"] = await cast("LibvirtDriver", move.driver).recovery_foreseen()
     finally:
         await move.settle()
-    return Checked(move.source)
+    return Checked(move.source, more)
 
 
 async def found(request: Request) -> Move:

@@ -14,6 +14,7 @@ from postcopy.libvirt.connection import Connection, DomainEvent
 from postcopy.libvirt.departure import Departure
 from postcopy.libvirt.ends import Ends
 from postcopy.libvirt.following import Following
+from postcopy.libvirt.foreseen import foreseen
 from postcopy.libvirt.guards import DomainFacts
 from postcopy.libvirt.look import judge
 from postcopy.libvirt.options import LibvirtOptions
@@ -102,6 +103,10 @@ class LibvirtDriver:
         facts = await guards.facts_of_domain(source, await self._domain())
         await guards.check(source, self._ends.destination, facts, self.options)
         self._facts = facts
+
+    async def recovery_foreseen(self) -> str:
+        """Return how a cut in post-copy would be recovered, or what that lacks; after `check`."""
+        return await foreseen(self._ends, await self._domain(), self._ways)
 
     async def start(self) -> None:
         """Check, then begin; returns when the migration is under way."""
