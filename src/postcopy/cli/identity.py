@@ -7,14 +7,15 @@ __all__ = ["identity"]
 
 
 async def identity(request: Request) -> str | None:
-    """Return what tells the guest apart: a domain's UUID, a lab's guest, a QEMU's socket, a cloud.
+    """Return what tells the guest apart: a domain's UUID, a lab's guest, a QEMU's socket.
 
-    Two spellings of one host's URI mean the same domain, so that the host is asked.
+    Two spellings of one host's URI mean the same domain, so that the host is asked. A server of
+    Nova's is some domain beneath, which others may be about to recover by its UUID.
 
     :returns: None where nobody can tell: then it is every guest of that name.
     """
     if request.os_cloud is not None:
-        return f"cloud-{request.os_cloud}"
+        return None
     if request.source_uri is not None:
         return await _uuid(request.source_uri, request.destination, request.guest)
     if request.monitors[0] is not None:

@@ -114,7 +114,7 @@ async def watch(
         guard = Guard(
             [LibvirtWindow(uri) for uri in uris],
             Tender(means, journal, lambda name: _lab_host(lab, name)),
-            lambda name: claim(state_dir() / "locks", name),
+            lambda name, uuid: claim(state_dir() / "locks", name, uuid),
             tell=tell,
             interval=interval,
             dry_run=dry_run,

@@ -73,7 +73,7 @@ class Duties:
         self,
         windows: Mapping[str, Window],
         tend: Tend,
-        claim: Callable[[str], AbstractContextManager[None]],
+        claim: Callable[[str, str], AbstractContextManager[None]],
         *,
         say: Say,
         done: Callable[[str], None],
@@ -158,7 +158,7 @@ class Duties:
             with contextlib.ExitStack() as claims:
                 try:
                     for name in await _names(spread, hosts):
-                        claims.enter_context(self._claim(name))
+                        claims.enter_context(self._claim(name, spread.uuid))
                 except RefusedError as error:
                     duty.claimed = True
                     duty.next_at = self._clock.now() + self._interval

@@ -36,8 +36,8 @@ class Guard:
     """Watches hosts until it is cancelled, which leaves every guest as it is.
 
     :param tend: what brings a guest to its end.
-    :param claim: holds the right to supervise a guest of that name; raises `RefusedError` where
-        somebody else has it, and the guest is left to that one then.
+    :param claim: holds the right to supervise the guest of a name and a UUID; raises `RefusedError`
+        where somebody else has it, and the guest is left to that one then.
     :param tell: called with each notice; it must be quick and must not raise.
     :param interval: seconds after which a host is looked at though it told nothing.
     :param dry_run: only tell what would be done.
@@ -47,7 +47,7 @@ class Guard:
         self,
         windows: Sequence[Window],
         tend: Tend,
-        claim: Callable[[str], AbstractContextManager[None]],
+        claim: Callable[[str, str], AbstractContextManager[None]],
         *,
         tell: Callable[[Notice], None],
         interval: float = 5.0,

@@ -82,7 +82,7 @@ class Tender:
         try:
             driver = await self._driver(spread, hosts, accesses, run)
             try:
-                return await self._supervise(driver, run, specs, tell)
+                return await self._supervise(driver, spread.uuid, run, specs, tell)
             finally:
                 await asyncio.shield(driver.close())
         finally:
@@ -128,6 +128,7 @@ class Tender:
     async def _supervise(
         self,
         driver: LibvirtDriver,
+        uuid: str,
         run: Run | None,
         specs: Sequence[str | None],
         tell: Callable[[Kind, str], None],
@@ -142,7 +143,7 @@ class Tender:
                 source=names[0],
                 destination=names[1],
                 policy=_POLICY,
-                driver={**data, "names": names, "access": access},
+                driver={**data, "names": names, "access": access, "claim": uuid},
                 started_at=self._clock.now(),
             ).id
 

@@ -92,7 +92,7 @@ class World:
         )  # fmt: skip
 
     @contextlib.contextmanager
-    def claim(self, name: str) -> Iterator[None]:
+    def claim(self, name: str, uuid: str) -> Iterator[None]:
         if name in self.claimed | self.held:
             raise RefusedError(f"guest {name!r} is already being migrated by process 7")
         self.held.add(name)
@@ -157,7 +157,7 @@ async def test_one_that_somebody_looks_after_is_left_until_that_one_is_gone() ->
 async def test_a_lock_that_cannot_be_written_keeps_nobody_from_being_recovered() -> None:
     world = World()
 
-    def claim(name: str) -> contextlib.AbstractContextManager[None]:
+    def claim(name: str, uuid: str) -> contextlib.AbstractContextManager[None]:
         raise JournalError(f"cannot write the lock {name}.lock: No space left on device")
 
     world.guard = Guard(
