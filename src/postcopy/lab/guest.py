@@ -139,6 +139,16 @@ class LabGuest:
         Kept is whatever runs, and every side of a migration that is under way or interrupted.
         """
         states = await self.look()
+        arrived = [
+            name
+            for name, state in states.items()
+            if state.run_state == "running" and state.migration == "completed"
+        ]
+        if len(arrived) == 1:
+            for name, state in states.items():
+                if state.run_state in _LEAVING and state.migration == "postcopy-paused":
+                    # The destination has all of its memory, which this source never heard.
+                    await self.sides[name].quit()
         if any(state.migrating for state in states.values()):
             return
         running = [name for name, state in states.items() if state.run_state == "running"]

@@ -231,7 +231,12 @@ class LibvirtDriver:
         """Open what recovery will need: after a cut, a QEMU that hangs lets nobody in."""
         if self.options.postcopy and self.rescue is None:
             self.rescue = LibvirtRescue(
-                self._ends, self._known.uuid, self._ways, self.options, self._resume
+                self._ends,
+                self._known.uuid,
+                self._ways,
+                self.options,
+                self._resume,
+                self._put_records_right,
             )
             self._following.rescue = self.rescue
             await self.rescue.prepare()

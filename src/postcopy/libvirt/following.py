@@ -24,6 +24,9 @@ _POLL_SECONDS = 0.2
 # How long the figures of a job that is over may take to come.
 _FIGURES_SECONDS = 0.2
 
+# How long a libvirt may take to say how its migration stands.
+_JOB_SECONDS = 2.0
+
 
 class Following:
     """What is seen of one migration.
@@ -44,6 +47,7 @@ class Following:
         self._uuid = ""
         self._stack = contextlib.AsyncExitStack()
         self._events: asyncio.Queue[DomainEvent] = asyncio.Queue()
+        self._asking: asyncio.Task[dict[str, Any]] | None = None
         self._statistics: dict[str, Any] = {}
         self._final: dict[str, Any] | None = None
 
@@ -92,10 +96,11 @@ class Following:
         ended_at = event.at if event and event.kind == "iteration" and event.detail >= 2 else None
         announced = phase_of_event(event.event, event.detail) if event is not None else None
         try:
-            domain = await self._ends.source.domain(self._guest)
-            statistics = await self._ends.source.call(domain.jobStats)
+            statistics = await self._job()
         except PostcopyError as error:
             return await self._looked(at, error.message, announced)
+        if statistics is None:
+            return await self._without_libvirt(at)
         if not statistics.get("memory_total"):
             disks = disks_in_words(statistics)
             return await self._looked(at, announced=announced, doing=disks)
@@ -120,7 +125,36 @@ class Following:
 
     async def close(self) -> None:
         """Hear no more."""
+        if self._asking is not None:
+            self._asking.cancel()
         await self._stack.aclose()
+
+    async def _job(self) -> dict[str, Any] | None:
+        """Ask the source for its job; None where it does not answer in time.
+
+        A daemon that was restarted in the middle may keep everybody waiting for half a minute. What
+        it has not answered yet is not asked again.
+        """
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask_job())
+        done, _ = await asyncio.wait([self._asking], timeout=_JOB_SECONDS)
+        if not done:
+            return None
+        task, self._asking = self._asking, None
+        return task.result()
+
+    async def _ask_job(self) -> dict[str, Any]:
+        domain = await self._ends.source.domain(self._guest)
+        job: dict[str, Any] = await self._ends.source.call(domain.jobStats)
+        return job
+
+    async def _without_libvirt(self, at: float) -> Sample:
+        """Say what QEMU says while its libvirt is silent."""
+        sample = await self.rescue.sample(at) if self.rescue is not None else None
+        if sample is not None:
+            return sample
+        silent = f"the source's libvirt has not answered within {_JOB_SECONDS:.0f} s"
+        return Sample(at=at, phase=Phase.UNKNOWN, error=silent)
 
     async def _moving_phase(self) -> Phase:
         if self.phase in (Phase.PRECOPY, Phase.POSTCOPY):

@@ -42,6 +42,7 @@ class LibvirtRescue:
     """A `postcopy.migration.recovery.Rescue` of one domain.
 
     :param resume: has libvirt resume the migration, and returns when that has begun.
+    :param arrived: puts records right that libvirt leaves as they are.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class LibvirtRescue:
         ways: Ways,
         options: LibvirtOptions,
         resume: Callable[[], Awaitable[None]],
+        arrived: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.wire = ways.wire
         self._ends = ends
@@ -58,6 +60,7 @@ class LibvirtRescue:
         self._ways = ways
         self._past = PastLibvirt(ends, uuid, options, ways.address)
         self._resume = resume
+        self._arrived = arrived
         self._monitors: list[QemuHalf | None] = [None, None]
         self._have_none: set[int] = set()
         self._versions: list[Version | None] = [None, None]
@@ -215,6 +218,11 @@ class LibvirtRescue:
                     if half_of(seen, source=True) is Half.PAUSED:
                         return
                     await asyncio.sleep(0.05)
+
+    async def arrived(self) -> None:
+        """Have libvirt's records put right."""
+        if self._arrived is not None:
+            await self._arrived()
 
     async def sample(self, at: float) -> Sample | None:
         """Return what the source's QEMU says, where it goes on and libvirt has not seen it yet."""

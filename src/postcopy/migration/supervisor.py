@@ -204,6 +204,10 @@ class Supervisor:
                 await self._clock.sleep(_LAG_SECONDS)
                 return None
             case Ending.ARRIVED:
+                try:
+                    await rescue.arrived()
+                except PostcopyError as problem:
+                    self._tell(Noted(self._clock.now(), problem.message))
                 self._see(Phase.COMPLETED, verdict.text)
                 return None
             case Ending.LOST:

@@ -182,6 +182,9 @@ class QemuRescue:
             await asyncio.sleep(_CLOSING_SECONDS)
         raise AssertionError("the last port was tried or refused")
 
+    async def arrived(self) -> None:
+        """Nothing: a QEMU keeps no records."""
+
     def close(self) -> None:
         """Wait for no answer any more."""
         self.source.close()

@@ -77,7 +77,7 @@ class FakeRescue:
             name for name, meant in (("source", source), ("destination", destination)) if meant
         ]
         self.calls.append(f"break off {' and '.join(names)}")
-        if source and self.source is Half.ACTIVE:
+        if source and self.source in (Half.ACTIVE, Half.CONNECTING):
             self.source = Half.PAUSED
         if destination and self.destination in (Half.ACTIVE, Half.CONNECTING):
             self.destination = Half.PAUSED
@@ -91,6 +91,9 @@ class FakeRescue:
             raise RetryableError("too early")
         if self.carries:
             self.source = self.destination = Half.CONNECTING
+
+    async def arrived(self) -> None:
+        self.calls.append("arrived")
 
     async def prepare(self) -> None:
         self.calls.append("prepare")

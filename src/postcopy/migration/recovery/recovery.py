@@ -225,6 +225,9 @@ class Recovery:
             return False
         wire = self._rescue.wire
         dead, _ = conclude(await wire.connection() if wire is not None else None)
+        if dead is None and wire is not None:
+            # What is on its way may come from the other side: then this one's kernel knows nothing.
+            dead = True if await wire.wait(0.0) is False else None
         return dead or (dead is None and seconds >= _CONNECTING_UNSEEN_SECONDS)
 
     async def _rest(self) -> None:

@@ -114,3 +114,10 @@ class Rescue(Protocol):
         :raises PostcopyError: when it was refused.
         """
         ...
+
+    async def arrived(self) -> None:
+        """Do what is left to do where the destination has everything and the source never heard.
+
+        :raises PostcopyError: when it cannot be done.
+        """
+        ...

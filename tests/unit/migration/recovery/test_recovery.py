@@ -162,6 +162,30 @@ async def test_one_that_takes_over_in_the_middle_goes_on_alike() -> None:
             return
 
 
+@pytest.mark.parametrize(("outage", "broken_off"), [(60.0, True), (0.0, False)])
+async def test_a_handshake_whose_answer_is_lost_is_broken_off_if_the_path_is_dead(
+    outage: float, broken_off: bool
+) -> None:
+    """The source has nothing on its way: it waits for what the destination has to say."""
+
+    class Waiting(FakeRescue):
+        async def look(self) -> Look:
+            await self.clock.sleep(0.1)
+            if self.clock.now() - began > 5.0 and self.carries:
+                self.source = self.destination = Half.ACTIVE
+            return Look(self.source, self.destination)
+
+        async def connection(self) -> Connection:
+            return Connection(count=2)
+
+    rescue = Waiting(outage_seconds=outage)
+    began = rescue.clock.now()
+    rescue.cut(noticed=True)
+    rescue.source = rescue.destination = Half.CONNECTING
+    assert await recover(rescue) is Ending.RECOVERED
+    assert ("break off source and destination" in rescue.calls) is broken_off
+
+
 async def test_a_destination_that_waits_for_a_source_that_gave_up_is_broken_off_soon() -> None:
     rescue = FakeRescue()
     rescue.source, rescue.destination = Half.PAUSED, Half.CONNECTING
@@ -250,6 +274,18 @@ async def test_a_migration_rides_out_its_cuts(noticed: bool, breaks: int) -> Non
     assert outcome.error == ""
     told = [event.text for event in events if isinstance(event, Recovered)]
     assert any("path between them carries nothing" in line for line in told)
+
+
+async def test_one_that_has_arrived_unknown_to_its_source_is_brought_to_its_end() -> None:
+    class Arrived(FakeRescue):
+        async def look(self) -> Look:
+            return Look(Half.GONE, Half.DONE)
+
+    clock = FakeClock()
+    rescue = Arrived(clock)
+    driver = FakeDriver(clock=clock, break_after=0.3, rescue=rescue)
+    outcome = await Supervisor(driver, Immediate(), clock=clock).run()
+    assert (outcome.fate, rescue.calls) == (Fate.COMPLETED, ["arrived"])
 
 
 async def test_recovery_can_be_left_out() -> None:
