@@ -208,8 +208,12 @@ def changes(facts: Facts, compute_id: int | None = None) -> tuple[Change, ...]:
 
 def notes(facts: Facts) -> tuple[str, ...]:
     """Return what else the end of a migration does, which no record shows from here."""
+    directory = (
+        f"the server's directory in instances_path is left behind at {facts.source}: unless both"
+        " hosts share it, remove it there, or Nova refuses to move the server back"
+    )
     told = [
-        f"unless both hosts share it, the server's directory is left behind at {facts.source}",
+        directory,
         f"ports may still be bound to {facts.source} (openstack port set --host)",
     ]
     if facts.server.get("os-extended-volumes:volumes_attached"):

@@ -23,6 +23,12 @@ _RESUME_SECONDS = 0.3
 """How long libvirt is given to refuse a resume before it is taken to have begun."""
 
 
+_NO_SECOND_MONITOR = (
+    "should the connection break within half a second of the switch, the destination's QEMU may"
+    " hang, and is not recovered then: Nova's domains have no second monitor"
+)
+
+
 class ServerRescue(LibvirtRescue):
     """The rescue of a server's domain, over connections of its own.
 
@@ -52,6 +58,14 @@ class ServerRescue(LibvirtRescue):
         self._how = options
         self._carrier: Carrier | None = None
         super().__init__(self._own, uuid, ways, options, self._resume_by_libvirt)
+
+    @property
+    def obstacles(self) -> str:
+        """Why recovery would need a hand, or what it cannot help; known after `open`."""
+        if obstacle := super().obstacles:
+            return obstacle
+        # Nova has no way to give its domains arguments for QEMU.
+        return "" if self._monitors[1] is not None else _NO_SECOND_MONITOR
 
     async def open(self, *, fresh: bool) -> None:
         """Reach both hosts, as far as they answer, and what recovery will need of them.
