@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import Mapping
 
 from postcopy.errors import NotFoundError, OutcomeUnknownError, RefusedError, UnavailableError
 from postcopy.lab import names, talk
@@ -13,7 +14,7 @@ from postcopy.lab.observer import Observation, observe
 from postcopy.lab.records import Record, Verdict, merge, read_log
 from postcopy.lab.side import Side, SideState
 
-__all__ = ["LabGuest"]
+__all__ = ["LabGuest", "not_needed"]
 
 _LEAVING = frozenset({"finish-migrate", "postmigrate", "paused"})
 
@@ -134,30 +135,9 @@ class LabGuest:
         )
 
     async def tidy(self) -> None:
-        """End each QEMU of this guest that is surely not needed: it looks before it acts.
-
-        Kept is whatever runs, and every side of a migration that is under way or interrupted.
-        """
-        states = await self.look()
-        arrived = [
-            name
-            for name, state in states.items()
-            if state.run_state == "running" and state.migration == "completed"
-        ]
-        if len(arrived) == 1:
-            for name, state in states.items():
-                if state.run_state in _LEAVING and state.migration == "postcopy-paused":
-                    # The destination has all of its memory, which this source never heard.
-                    await self.sides[name].quit()
-        if any(state.migrating for state in states.values()):
-            return
-        running = [name for name, state in states.items() if state.run_state == "running"]
-        if len(running) != 1:
-            return
-        for name, state in states.items():
-            moved_away = state.run_state == "postmigrate" and state.migration == "completed"
-            if moved_away or state.run_state == "inmigrate":
-                await self.sides[name].quit()
+        """End each QEMU of this guest that is surely not needed: it looks before it acts."""
+        for name in not_needed(await self.look()):
+            await self.sides[name].quit()
 
     async def verify(self) -> Verdict:
         """Have the guest check every page of its memory and return what it found.
@@ -193,3 +173,30 @@ class LabGuest:
             with contextlib.suppress(UnavailableError, OutcomeUnknownError):
                 await side.quit()
         (self.lab.runtime_dir / "guests" / f"{self.spec.name}.json").unlink(missing_ok=True)
+
+
+def not_needed(states: Mapping[str, SideState]) -> list[str]:
+    """Return the hosts whose QEMU of a guest is surely not needed any more.
+
+    Kept is whatever runs, and every side of a migration that is under way or interrupted; not the
+    source of one whose destination has everything, which the source may never have heard.
+    """
+    running = [name for name, state in states.items() if state.run_state == "running"]
+    if len(running) != 1:
+        return []
+    [home] = running
+    arrived = states[home].migration == "completed"
+    others = {name: state for name, state in states.items() if name != home}
+    given_away = [
+        name
+        for name, state in others.items()
+        if arrived and state.migration == "postcopy-paused" and state.run_state in _LEAVING
+    ]
+    if any(state.migrating for name, state in states.items() if name not in given_away):
+        return []
+    return given_away + [
+        name
+        for name, state in others.items()
+        if (state.run_state == "postmigrate" and state.migration == "completed")
+        or state.run_state == "inmigrate"
+    ]
