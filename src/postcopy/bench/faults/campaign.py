@@ -59,7 +59,7 @@ class Result:
     """One run, done.
 
     :ivar timings: of its cuts in post-copy.
-    :ivar false_alarms: how often a connection was taken for dead that was not.
+    :ivar false_alarms: how often a connection was broken off that was not dead.
     """
 
     plan: RunPlan

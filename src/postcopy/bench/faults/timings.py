@@ -15,6 +15,7 @@ from postcopy.migration.sample import Sample
 __all__ = ["Timing", "read_journal", "timings"]
 
 _INTERRUPTED = "recovery: interrupted:"
+_BROKEN_OFF = "recovery: break off"
 _PAUSED = f"-> {Phase.PAUSED}"
 _ATTRIBUTED_SECONDS = 5.0
 """How long after a cut is over its connection may still be found dead."""
@@ -51,7 +52,7 @@ def read_journal(journal: Journal) -> tuple[list[Sample], list[Event]]:
 def timings(
     samples: Sequence[Sample], events: Iterable[Event], marks: Iterable[Mark]
 ) -> tuple[list[Timing], int]:
-    """Return what each cut in post-copy cost, and how many alarms no cut explains."""
+    """Return what each cut in post-copy cost, and how often no cut explains a breaking off."""
     cuts = sorted(
         (mark for mark in marks if mark.fault.kind in CUTS and mark.at is not None),
         key=lambda mark: mark.at or 0.0,
@@ -76,7 +77,7 @@ def timings(
     false = [
         at
         for at, _, text in events
-        if text.startswith(_INTERRUPTED) and not any(_explains(cut, at) for cut in cuts)
+        if text.startswith(_BROKEN_OFF) and not any(_explains(cut, at) for cut in cuts)
     ]
     return found, len(false)
 

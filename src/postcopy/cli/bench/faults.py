@@ -192,7 +192,7 @@ def _print(summary: Summary, results: list[Result], directory: Path) -> None:
     if summary.by_hand:
         click.echo(f"A command gave up, and another was started: {', '.join(summary.by_hand)}")
     click.echo(
-        f"Connections taken for dead that were not: {summary.false_alarms}."
+        f"Connections broken off that were not dead: {summary.false_alarms}."
         f" Faults whose moment never came: {summary.not_reached}. All is kept in {directory}"
     )
 
