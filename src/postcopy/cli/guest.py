@@ -1,10 +1,12 @@
 """``postcopy guest``: what a domain may need for its recovery."""
 
 import difflib
+import time
 
 import click
 
-from postcopy.cli.output import runs_async
+from postcopy.cli.output import format_option, print_data, runs_async
+from postcopy.cli.reach import lab_option, reach
 from postcopy.errors import RefusedError
 
 __all__ = ["guest"]
@@ -12,7 +14,7 @@ __all__ = ["guest"]
 
 @click.group()
 def guest() -> None:
-    """Give a domain what its recovery may need."""
+    """Give a domain, or all that come to a host, what recovery may need."""
 
 
 @guest.command()
@@ -67,3 +69,46 @@ def _show(before: str, after: str, name: str) -> None:
         before.splitlines(), after.splitlines(), name, name, lineterm="", n=1
     )
     click.echo("\n".join(lines))
+
+
+@guest.command("prepare-host")
+@click.argument("hosts", nargs=-1, required=True, metavar="HOST...")
+@click.option("--dry-run", is_flag=True, help="Show what would be done; exit code 1 if anything.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@lab_option
+@format_option
+@runs_async
+async def prepare_host(
+    hosts: tuple[str, ...], dry_run: bool, yes: bool, lab: str, format_: str
+) -> None:
+    """Have whatever migrates to HOSTs arrive with a second monitor, by a hook of libvirt's.
+
+    For guests whose definitions others write, as Nova does. It counts for a guest from its first
+    migration on. HOST is what `postcopy check` takes. What is done is shown first, and recorded.
+    """
+    from postcopy.cli.changes import confirm, print_plans, say, told_how_to_undo, undo_command
+    from postcopy.setup import alone, begin, go_on
+    from postcopy.setup.arrival_hook import propose_hook
+    from postcopy.setup.session import Proposal
+
+    ways = {host.name: host for host in await reach(hosts, lab, None, None)}
+    try:
+        plans = [plan for host in ways.values() if not (plan := await propose_hook(host)).empty]
+        if dry_run or not plans:
+            print_plans(Proposal((), tuple(plans)), format_)
+            if plans:
+                raise click.exceptions.Exit(1)
+            return
+        if format_ == "table":
+            print_plans(Proposal((), tuple(plans)), format_)
+        confirm("do this?", yes)
+        with alone():
+            begun = await begin(plans, ways, time.time())
+            with told_how_to_undo(begun.record):
+                await go_on(begun, ways, say)
+    finally:
+        for host in ways.values():
+            await host.close()
+    data = {"record": begun.record.id, "hosts": [plan.host for plan in plans]}
+    text = f"to take it back: {undo_command(begun.record)}"
+    print_data(data, format_, lambda: click.echo(text))

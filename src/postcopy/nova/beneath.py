@@ -33,6 +33,10 @@ class OpenRescue(Rescue, Protocol):
         """Have libvirt know the domain where it runs, and there alone; return what was done."""
         ...
 
+    async def prepare(self) -> None:
+        """Open what can be opened of both QEMUs, while all is well."""
+        ...
+
     async def close(self) -> None:
         """Let go of them."""
         ...
@@ -91,6 +95,7 @@ class Beneath:
         self.watcher: Watcher | None = None
         self.rescue: OpenRescue | None = None
         self.destination = ""
+        self._ready = False
         self._notes = notes
         self._make_watcher = watcher
         self._make_rescue = rescue
@@ -125,9 +130,9 @@ class Beneath:
         except PostcopyError as error:
             self._notes.append(f"libvirt is not asked, so nothing proves a switch: {error.message}")
         if destination and self.places.ways is not None:
-            await self._be_ready(self.places.ways, uuid, source, destination, fresh)
+            await self._have_rescue(self.places.ways, uuid, source, destination, fresh)
 
-    async def _be_ready(
+    async def _have_rescue(
         self, make_ways: MakeWays, uuid: str, source: str, destination: str, fresh: bool
     ) -> None:
         places = self.places
@@ -148,9 +153,25 @@ class Beneath:
         except PostcopyError as error:
             self._notes.append(f"should it be interrupted, it is not recovered: {error.message}")
             return
-        self.rescue = rescue
-        if rescue.obstacles:
-            self._notes.append(rescue.obstacles)
+        self.rescue, self._ready = rescue, False
+        if not fresh:
+            await self.be_ready()
+
+    async def be_ready(self) -> None:
+        """Open sessions with both QEMUs, and say what recovery would lack; once, and before a cut.
+
+        A QEMU that hangs after one hears only a session from before, and the destination's is there
+        no sooner than memory moves.
+        """
+        if self.rescue is None or self._ready:
+            return
+        self._ready = True
+        try:
+            await self.rescue.prepare()
+        except PostcopyError as error:
+            self._notes.append(f"recovery may lack a way to its guest: {error.message}")
+        if self.rescue.obstacles:
+            self._notes.append(self.rescue.obstacles)
 
     async def close(self) -> None:
         """Let go of them."""

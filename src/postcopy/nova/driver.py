@@ -273,6 +273,8 @@ class NovaDriver:
         """Yield what Nova and libvirt say, every second, and at each event of libvirt's."""
         while True:
             samples = await self._follower.samples()
+            if any(sample.phase is Phase.PRECOPY for sample in samples):
+                await self._beneath.be_ready()  # before anybody switches
             if self._follower.lost:
                 # At once: a domain that is seen shut off for 15 s is stopped by Nova, too.
                 await self.put_records_right()

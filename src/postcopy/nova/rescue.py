@@ -25,7 +25,8 @@ _RESUME_SECONDS = 0.3
 
 _NO_SECOND_MONITOR = (
     "should the connection break within half a second of the switch, the destination's QEMU may"
-    " hang, and is not recovered then: Nova's domains have no second monitor"
+    " hang, and is not recovered then: the domain has no second monitor there, which postcopy guest"
+    " prepare-host gives to all that come to a host"
 )
 
 
@@ -64,7 +65,7 @@ class ServerRescue(LibvirtRescue):
         """Why recovery would need a hand, or what it cannot help; known after `open`."""
         if obstacle := super().obstacles:
             return obstacle
-        # Nova has no way to give its domains arguments for QEMU.
+        # Nova has no way to give its domains arguments for QEMU; a hook of libvirt's has.
         return "" if self._monitors[1] is not None else _NO_SECOND_MONITOR
 
     async def open(self, *, fresh: bool) -> None:

@@ -28,7 +28,7 @@ class FakeHelp(FakeRescue):
         self.libvirt = libvirt
         self.made: list[tuple[Any, ...]] = []
         self.fresh: list[bool] = []
-        self.closed = 0
+        self.closed = self.prepared = 0
         self.refuses = False
         self.at_end: Callable[[], None] = lambda: None
         """What happens once both sides are connected again."""
@@ -41,6 +41,9 @@ class FakeHelp(FakeRescue):
         if self.refuses:
             raise UnavailableError("nobody is at home")
         self.fresh.append(fresh)
+
+    async def prepare(self) -> None:
+        self.prepared += 1
 
     async def put_records_right(self) -> list[str]:
         return ["undefined at alpha"]
@@ -95,7 +98,7 @@ async def test_recovered_by_itself_and_nova_finishes(tmp_path: Path) -> None:
         w.cloud.server["id"], ("qemu+ssh://alpha/system", "qemu+ssh://beta/system"),
     )  # fmt: skip
     assert more["peer_uri"] == "qemu+tcp://beta/system"
-    assert (help_.fresh, help_.closed) == ([True], 1)
+    assert (help_.fresh, help_.prepared, help_.closed) == ([True], 1, 1)
 
 
 async def test_the_schedulers_choice_is_recovered_too(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from postcopy import pids
 from postcopy.bench.faults import monitor
 from postcopy.bench.faults.domains import look_for
 from postcopy.bench.faults.floor import DESTINATION, SOURCE, Mend, Sight
+from postcopy.bench.faults.libvirt import kill_daemon
 from postcopy.bench.faults.model import Fault, Kind, Moment, RunPlan, Side
 from postcopy.errors import NotFoundError, PostcopyError
 from postcopy.lab import libvirtd
+from postcopy.lab.host import Host
 from postcopy.lab.lab import Lab
 from postcopy.lab.link import DataLink
 from postcopy.lab.machine import GuestSpec
@@ -19,6 +21,7 @@ from postcopy.lab.observer import Observation
 from postcopy.lab.openstack.server import LabServer
 from postcopy.lab.records import Record, Verdict
 from postcopy.processes import this_command
+from postcopy.setup.arrival_hook import plan_hook
 
 __all__ = ["NovaFloor"]
 
@@ -43,6 +46,8 @@ class NovaFloor:
     async def up(self, progress: Callable[[str], None]) -> None:
         await self._lab.down(progress=progress)
         await self._lab.up(openstack=True, progress=progress)
+        for name in (SOURCE, DESTINATION):
+            await _prepare(self._lab.host(name))
 
     async def down(self) -> None:
         await self._lab.down()
@@ -54,6 +59,16 @@ class NovaFloor:
         spec = GuestSpec(name=plan.name, workload=plan.workload)
         server = await LabServer.start(self._lab, spec, SOURCE)
         return NovaSubject(server, plan, await server.domain_name(SOURCE))
+
+
+async def _prepare(host: Host) -> None:
+    """Do what ``postcopy guest prepare-host`` does, on a host that has no guests yet."""
+    [hook] = plan_hook(host.name, None).files
+    path = host.root_dir / hook.path.lstrip("/")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(hook.after or "")
+    path.chmod(hook.mode)
+    await (await kill_daemon(host))()
 
 
 class NovaSubject:
