@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from postcopy.errors import JournalError
-from postcopy.forecast.curve import Observation
 from postcopy.forecast.outlook import Interval
 from postcopy.migration.decision import Policy
 from postcopy.migration.event import Event, Noted
@@ -22,9 +21,7 @@ __all__ = ["Forecasts", "keep_plan", "span"]
 _FRESH_SECONDS = 3600.0
 
 
-def keep_plan(
-    journal: Journal, guest: str, destination: str, plan: Plan, seen: Sequence[Observation]
-) -> None:
+def keep_plan(journal: Journal, guest: str, destination: str, plan: Plan) -> None:
     """Keep a plan, and what was seen of the guest, for the run that may come of it."""
     journal.foresee(
         guest=guest,
@@ -33,7 +30,7 @@ def keep_plan(
         data={
             "methods": [each.to_dict() for each in plan.outlooks],
             "adaptive": spec_of(plan.policy),
-            "looks": [(each.seconds, each.dirtied_bytes) for each in seen],
+            "looks": [(each.seconds, each.dirtied_bytes) for each in plan.inputs.dirtying.looks],
         },
     )
 

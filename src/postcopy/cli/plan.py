@@ -13,9 +13,10 @@ from postcopy.cli.output import format_option, print_data, print_table, runs_asy
 from postcopy.cli.request import adaptive_options, find_policy, parse_bandwidth
 from postcopy.errors import JournalError, UsageError
 from postcopy.forecast.curve import Curve, HotSet
-from postcopy.forecast.inputs import Dirtying, Inputs, Known, fit
+from postcopy.forecast.fit import fit
+from postcopy.forecast.inputs import Dirtying, Inputs, Known
 from postcopy.plan import Plan, make_plan
-from postcopy.plan.measured import Measured
+from postcopy.plan.measured import WATCH_SECONDS, Measured
 from postcopy.plan.methods import Offers
 from postcopy.policy import Adaptive
 from postcopy.units import format_bytes, format_rate, parse_bytes
@@ -34,6 +35,16 @@ _GIVEN_FACTOR = 1.05
 )
 @click.option("--lab", default="default", show_default=True, help="The lab the guest is in.")
 @click.option("--bandwidth", metavar="RATE", help="Of the link: 10gbit, or MiB/s.")
+@click.option(
+    "--probe/--no-probe",
+    default=True,
+    help="Send to DEST for half a second, to see what the way carries; the default.",
+)
+@click.option(
+    "--watch", type=click.FloatRange(WATCH_SECONDS, 600), default=WATCH_SECONDS,
+    show_default=True, metavar="SECONDS",
+    help="How long to watch GUEST: longer than it rests at a time, to see that.",
+)  # fmt: skip
 @click.option("--memory", metavar="SIZE", help="Without a guest: its memory, as 64GiB.")
 @click.option("--content", metavar="SIZE", help="Without a guest: how much of it is in use.")
 @click.option(
@@ -63,6 +74,8 @@ async def plan(
     qmp: Path | None,
     lab: str,
     bandwidth: str | None,
+    probe: bool,
+    watch: float,
     memory: str | None,
     content: str | None,
     dirty: tuple[str, ...],
@@ -75,7 +88,7 @@ async def plan(
 ) -> None:
     """Forecast how GUEST would move to DEST by each method, recommend one, and say why.
 
-    The guest is watched for five seconds, in a way that does not disturb it; nothing is moved.
+    The guest is watched for some seconds, in a way that does not disturb it; nothing is moved.
     Without a guest, the figures are given: --memory, --dirty, --bandwidth.
     """
     adaptive = find_policy("adaptive", bounds)
@@ -92,23 +105,25 @@ async def plan(
             )
         where = destination or ""
         with _progress(format_) as progress:
-            measured = await ends.measure(guest, source_uri, qmp, lab, progress)
+            measured = await ends.measure(guest, source_uri, qmp, lab, progress, watch)
         dirtying = fit(measured.seen, measured.memory_bytes, measured.resolution_bytes)
+    way = await _way(rate, guest, where, source_uri, lab, try_it=probe and bool(where))
     inputs = Inputs(
         memory_bytes=measured.memory_bytes,
         content=measured.content,
         dirtying=dirtying,
-        bandwidth=await _bandwidth(rate, guest, where, source_uri, lab),
+        bandwidth=way.bandwidth,
+        round_trip=way.round_trip or Known(2e-4, 2.0),
         downtime_limit=downtime,
         disk_bytes=parse_bytes(disk) if disk else 0,
         page_bytes=parse_bytes(page_size),
-        looks=measured.seen,
     )
-    made = make_plan(inputs, adaptive=adaptive, offers=measured.offers, notes=measured.notes)
+    notes = (*measured.notes, f"bandwidth: {way.basis}")
+    made = make_plan(inputs, adaptive=adaptive, offers=measured.offers, notes=notes)
     if guest is not None:
         # A journal that cannot be written costs the score of this forecast, and no more.
         with contextlib.suppress(JournalError), session.open_journal() as journal:
-            keep_plan(journal, guest, where, made, measured.seen)
+            keep_plan(journal, guest, where, made)
     if plot is not None:
         from postcopy.report.outlook import write_plot
 
@@ -155,14 +170,20 @@ def _hot_set(text: str) -> HotSet:
     return HotSet(float(parse_bytes(size)), float(parse_bytes(rate.removesuffix("/s"))))
 
 
-async def _bandwidth(
-    rate: int | None, guest: str | None, destination: str, source_uri: str | None, lab: str
-) -> Known:
-    """Return what is known of the link: as given, as its lab shapes it, or as runs saw it."""
+async def _way(
+    rate: int | None,
+    guest: str | None,
+    destination: str,
+    source_uri: str | None,
+    lab: str,
+    *,
+    try_it: bool,
+) -> ends.WayKnown:
+    """Return what is known of the link, or was given."""
     if rate is not None:
-        return Known(rate * ends.PAYLOAD, _GIVEN_FACTOR)
+        return ends.WayKnown(Known(rate * ends.PAYLOAD, _GIVEN_FACTOR), "as given")
     if guest is not None:
-        known = await ends.bandwidth(destination, source_uri, lab)
+        known = await ends.way(guest, destination, source_uri, lab, try_it=try_it)
         if known is not None:
             return known
     raise UsageError(

@@ -6,10 +6,9 @@ all writes hit clean pages at first, almost none once most of the set is dirty.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-__all__ = ["Curve", "HotSet", "Observation", "through", "weigh"]
+__all__ = ["Curve", "HotSet", "Observation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,79 +38,31 @@ class Curve:
     """All of a guest's hot sets."""
 
     sets: tuple[HotSet, ...]
+    size_bytes: float = field(init=False, compare=False)
+    """What W can come to."""
+    rate: float = field(init=False, compare=False)
+    """Bytes written a second."""
+
+    def __post_init__(self) -> None:
+        # Asked for again and again, by policies and in the simulator.
+        object.__setattr__(self, "size_bytes", sum(each.size_bytes for each in self.sets))
+        object.__setattr__(self, "rate", sum(each.rate for each in self.sets))
 
     def __call__(self, seconds: float) -> float:
         """Return W(`seconds`) in bytes."""
-        return sum(each.dirtied(seconds) for each in self.sets)
-
-    @property
-    def size_bytes(self) -> float:
-        """What W can come to."""
-        return sum(each.size_bytes for each in self.sets)
-
-    @property
-    def rate(self) -> float:
-        """Bytes written a second."""
-        return sum(each.rate for each in self.sets)
+        total = 0.0
+        for each in self.sets:
+            total += each.dirtied(seconds)
+        return total
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen of a curve: in so many seconds, so many bytes became dirty."""
+    """What was seen of a curve: in so many seconds, so many bytes became dirty.
+
+    :param error_bytes: the standard error of that, besides what any such look is wrong by.
+    """
 
     seconds: float
     dirtied_bytes: float
-
-
-# The shapes that a curve may have: the share of W that is there at once because it is rewritten
-# all the time, and how far the rest has gone towards its bound (in its own time constants).
-_BENDS = (0.02, 0.5, 1.5, 4.0, 12.0)
-_SHAPES = ((1.0, 12.0), *((core, bend) for core in (0.0, 0.25, 0.5, 0.75, 0.9) for bend in _BENDS))
-# A core is rewritten whole in this part of the time in which it was seen.
-_CORE_TIMES = 1 / 200
-
-
-def through(seen: Observation, most_bytes: float) -> list[Curve]:
-    """Return curves of every shape through one observation, none of which goes past `most_bytes`.
-
-    They run from "the same pages all the time" to "ever new pages".
-    """
-    seconds, dirtied = max(seen.seconds, 1e-3), min(seen.dirtied_bytes, most_bytes)
-    curves = []
-    for core, bend in _SHAPES:
-        fixed = core * dirtied
-        rest = dirtied - fixed
-        size = min(rest / -math.expm1(-bend), most_bytes - fixed)
-        sets = []
-        if fixed > 0:
-            sets.append(HotSet(fixed, fixed / (_CORE_TIMES * seconds)))
-        if rest > 0:
-            size = max(size, rest * 1.0001)
-            # Bounded by the guest's memory, the set must be written faster to come to as much.
-            sets.append(HotSet(size, -size * math.log1p(-rest / size) / seconds))
-        curves.append(Curve(tuple(sets)))
-    return curves
-
-
-def weigh(
-    curves: Sequence[Curve], seen: Iterable[Observation], error: float = 0.1, fading: float = 1.0
-) -> list[float]:
-    """Return how likely each curve is after some observations; the weights sum to 1.
-
-    :param seen: the latest one last.
-    :param error: the relative standard error of an observation.
-    :param fading: what an observation counts of what the next one does: guests change.
-    """
-    scores = [0.0] * len(curves)
-    weight = 1.0
-    for one in reversed(list(seen)):
-        if one.seconds > 0 and one.dirtied_bytes > 0:
-            for i, curve in enumerate(curves):
-                miss = math.log(max(curve(one.seconds), 1.0) / one.dirtied_bytes) / error
-                # Past 3 standard errors every curve is as wrong as the others: the guest changed.
-                scores[i] -= weight * min(miss * miss, 9.0) / 2
-        weight *= fading
-    best = max(scores)
-    weights = [math.exp(score - best) for score in scores]
-    total = sum(weights)
-    return [each / total for each in weights]
+    error_bytes: float = 0.0

@@ -102,19 +102,28 @@ class Harm:
     """What a switch costs a guest. The defaults are those of QEMU 10 on 1 Gb/s, measured.
 
     :param stop_seconds: device state and the hand-over, whatever the memory.
+    :param switch_seconds: the part of that which hypervisors call the downtime of a switch: until
+        the source has sent the devices' state.
+    :param tail_share: of what may be left when pre-copy ends, the part that is: QEMU looks only
+        now and then.
     :param queue_bytes: what is in front of a requested page on the one connection.
     :param preempt: whether requested pages have a connection of their own.
     :param request_seconds: what a request costs with it, besides the round trip.
     :param critical_pages: pages that a guest needs one after the other before it goes on.
+    :param alone: with it, requested pages come without those around them, so that so many times as
+        many of what was never there have to be asked for.
     :param written_share: how many of those it writes, so that they are dirty again.
     :param read_rate: pages of cold memory that it looks at for the first time, a second.
     """
 
     stop_seconds: float = 0.02
+    switch_seconds: float = 0.004
+    tail_share: float = 0.9
     queue_bytes: float = 1.25e6
     preempt: bool = True
     request_seconds: float = 2.5e-3
     critical_pages: float = 85.0
+    alone: float = 4.0
     written_share: float = 0.4
     read_rate: float = 200.0
 
@@ -136,7 +145,9 @@ class Harm:
         """
         # Half of what it writes (stacks, timers) is always dirty, the rest as other hot memory is.
         written = self.written_share * (1 + hot_missing) / 2
-        share = written + (1 - self.written_share) * cold_missing
+        share = written + (1 - self.written_share) * cold_missing * (
+            self.alone if self.preempt else 1
+        )
         return self.stop_seconds + self.critical_pages * share * latency
 
     @staticmethod

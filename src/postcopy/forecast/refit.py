@@ -1,11 +1,12 @@
 """What the passes of a migration under way tell of its guest, and what would come of going on."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from postcopy.forecast.curve import Curve, Observation, through, weigh
+from postcopy.forecast.curve import Curve, Observation
 from postcopy.forecast.model import Harm, Link
+from postcopy.forecast.shapes import explain
 from postcopy.migration.decision import History
 from postcopy.migration.phase import Phase
 
@@ -14,8 +15,8 @@ __all__ = ["Ahead", "View", "time_left", "view_of", "watched_from_the_start"]
 # Guests change: a pass counts for this much of the one after it.
 _FADING = 0.8
 _MOST_PASSES_KEPT = 12
-# Curves less likely than this are not followed.
-_NEGLIGIBLE = 0.01
+# Curves less likely than this are not followed, nor more of them than so many.
+_NEGLIGIBLE, _MOST_CURVES = 0.01, 12
 _PASSES_AHEAD = 12
 # A pass that brings less than this brings nothing; what is left then is left for good.
 _STANDSTILL = 0.98
@@ -71,6 +72,14 @@ class View:
         seconds = max(0.0, left_bytes - self.tail_bytes) / self.bandwidth
         return seconds, curve(seconds)
 
+    def outstanding(self, curve: Curve, seconds: float) -> float:
+        """Return what is left if the next pass is broken off after so long.
+
+        Of what it has sent, as much is dirty again as of all that it would send.
+        """
+        sent = min(self.bandwidth * seconds, self.left_bytes)
+        return self.left_bytes - sent * max(0.0, 1 - curve(seconds) / self.left_bytes)
+
     def ends(self, curve: Curve, luck: float = 1.0) -> list[Ahead]:
         """Return how it would end if one more pass was made, two more, and so on.
 
@@ -89,13 +98,18 @@ class View:
             left = after
         return found
 
-    def lost(self, left_bytes: float, curve: Curve, harm: Harm) -> float:
-        """Return the guest-seconds that a switch with so much left would cost."""
+    def toll(self, curve: Curve, harm: Harm) -> Callable[[float], float]:
+        """Return what tells the guest-seconds that a switch with so many bytes left would cost."""
         latency = harm.latency(Link(bandwidth=self.bandwidth), 0.0, _PAGE_BYTES)
         touches = curve(_INSTANT_SECONDS) / _INSTANT_SECONDS / _PAGE_BYTES
-        missing = min(1.0, left_bytes / curve.size_bytes) if curve.size_bytes else 0.0
-        waits = touches * missing * latency
-        return harm.stop_seconds + harm.lost(self.seconds_to_send(left_bytes), waits)
+        most, bandwidth = curve.size_bytes, self.bandwidth
+
+        def lost(left_bytes: float) -> float:
+            missing = min(1.0, left_bytes / most) if most else 0.0
+            waits = touches * missing * latency
+            return harm.stop_seconds + harm.lost(left_bytes / bandwidth, waits)
+
+        return lost
 
 
 def view_of(history: History, allowed_downtime: float | None = None) -> View | None:
@@ -110,10 +124,14 @@ def view_of(history: History, allowed_downtime: float | None = None) -> View | N
         return None
     seen = _observations(history)
     most = max(history.memory_bytes, last.remaining_bytes)
-    curves = through(seen[-1], most if history.memory_bytes else math.inf)
-    weights = weigh(curves, [*_looks(history), *seen], fading=_FADING)
-    likely = [(c, w) for c, w in zip(curves, weights, strict=True) if w > _NEGLIGIBLE]
-    total = sum(weight for _, weight in likely)
+    likely = explain(
+        seen[-1],
+        [*_looks(history), *seen[:-1]],
+        most if history.memory_bytes else math.inf,
+        fading=_FADING,
+        negligible=_NEGLIGIBLE,
+        most_curves=_MOST_CURVES,
+    )
     floor = bandwidth * history.downtime_limit
     allowed = history.downtime_limit if allowed_downtime is None else allowed_downtime
     return View(
@@ -122,7 +140,7 @@ def view_of(history: History, allowed_downtime: float | None = None) -> View | N
         limit_bytes=bandwidth * allowed,
         floor_bytes=min(floor, bandwidth * allowed),
         tail_bytes=_tail(history, floor),
-        curves=tuple((curve, weight / total) for curve, weight in likely),
+        curves=likely,
         luck=_luck(likely, seen),
     )
 

@@ -125,6 +125,8 @@ class _Run:
         self.high_passes = 0
         self.same: float | None = None
         """How long a pass takes, if the last ones were all alike."""
+        self.again_at: float | None = None
+        """When the policy wants to be asked again."""
         self.looks = 0
         self.paused_at: float | None = None
         self.reason = ""
@@ -162,11 +164,18 @@ class _Run:
         left = sum(self.hot) + self.cold
         bandwidth = self.link.at(end)
         if left <= bandwidth * self.history.downtime_limit * _NEAR_ENOUGH and self.disk <= 0:
-            return self._complete(left / bandwidth)
+            return self._complete(self._tail(left) / bandwidth)
         self.number += 1
         if self.number > _SAME_FROM and abs(left - to_send) < _SAME * to_send and steady:
             self.same = end - begin
         return self._look(left, pass_ended=True)
+
+    def _tail(self, left: float) -> float:
+        """Return what is really sent of the rest that is left when pre-copy ends."""
+        if self.number == 1 and self.guest.memory_bytes > 0:
+            # The first pass ends while there is some of all memory left, zeros included.
+            left *= self.guest.content_bytes / self.guest.memory_bytes
+        return left * self.scenario.harm.tail_share
 
     @property
     def _steady(self) -> bool:
@@ -180,8 +189,11 @@ class _Run:
         if step is None:
             step = max(_SHORTEST_POLL_SECONDS, (end - begin) / self.samples_a_pass)
         sent, disk = self.sent, self.disk
-        for i in range(1, math.ceil((end - begin) / step)):
-            self.now = begin + i * step
+        moments = [begin + i * step for i in range(1, math.ceil((end - begin) / step))]
+        if self.again_at is not None and self.again_at > begin:
+            moments = sorted({*moments, self.again_at})
+        for moment in moments:
+            self.now = moment
             if self.now >= end or self.now > self.most_seconds:
                 break
             memory, self.disk = self._carried(begin, self.now, disk)
@@ -260,6 +272,8 @@ class _Run:
 
     def _obey(self, decision: Decision, pass_began: float, to_send: float) -> Result | None:
         self.reason = decision.reason
+        if decision.again_seconds is not None and self.now <= pass_began:
+            self.again_at = self.now + decision.again_seconds
         if decision.action is not Action.CONTINUE:
             self.same = None
         match decision.action:
@@ -308,7 +322,7 @@ class _Run:
         return self._result(
             End.POSTCOPY,
             arrived,
-            downtime=harm.stop_seconds,
+            downtime=harm.switch_seconds,
             freeze=harm.freeze(latency, hot_missing, cold_missing),
             risk=arrived - self.now,
             switched_at=self.now,

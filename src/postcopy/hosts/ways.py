@@ -10,7 +10,7 @@ from postcopy.hosts.wire import HostWire
 from postcopy.libvirt.readiness.conf import Conf
 from postcopy.libvirt.ways import Ways
 
-__all__ = ["host_of_uri", "ways_between"]
+__all__ = ["host_of_uri", "migration_address", "ways_between"]
 
 _PORTS = (49152, 49215)
 _SECONDS = 10.0
@@ -39,7 +39,7 @@ async def ways_between(
     """
     detour = urlsplit(recover_uri).hostname if recover_uri else None
     conf = await _configuration(destination)
-    address, ports = _migration_address(conf), _migration_ports(conf)
+    address, ports = _address_in(conf), _ports_in(conf)
     wire = None
     if source is not None and (address or detour):
         wire = HostWire(source, address, ports, detour)
@@ -51,6 +51,11 @@ async def ways_between(
     )
 
 
+async def migration_address(host: HostAccess) -> str | None:
+    """Return where libvirt there has guests sent, if its configuration says so."""
+    return _address_in(await _configuration(host))
+
+
 async def _configuration(host: HostAccess | None) -> Conf:
     """Return what libvirt's ``qemu.conf`` says there; nothing where that cannot be read."""
     text = ""
@@ -60,7 +65,7 @@ async def _configuration(host: HostAccess | None) -> Conf:
     return Conf.parse(text)
 
 
-def _migration_address(conf: Conf) -> str | None:
+def _address_in(conf: Conf) -> str | None:
     """Return where a host has guests sent, if its configuration says so."""
     for name in ("migration_host", "migration_address"):
         if (value := conf.text(name)) not in ("", "0.0.0.0", "::"):
@@ -68,7 +73,7 @@ def _migration_address(conf: Conf) -> str | None:
     return None
 
 
-def _migration_ports(conf: Conf) -> tuple[int, int]:
+def _ports_in(conf: Conf) -> tuple[int, int]:
     """Return the first and the last port that a host's incoming migrations use."""
     first, last = _PORTS
     return conf.number("migration_port_min", first), conf.number("migration_port_max", last)

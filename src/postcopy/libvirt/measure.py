@@ -11,10 +11,11 @@ import libvirt
 
 from postcopy.clock import Clock, SystemClock
 from postcopy.errors import RefusedError, UnavailableError
+from postcopy.forecast.curve import Observation
 from postcopy.forecast.inputs import Known
 from postcopy.libvirt import guards
 from postcopy.libvirt.connection import Connection, LibvirtCallError
-from postcopy.plan.measured import WINDOWS_WHOLE, Measured, look
+from postcopy.plan.measured import WATCH_SECONDS, Measured, look, sampled, windows
 from postcopy.plan.methods import Offers
 
 __all__ = ["measure"]
@@ -24,6 +25,8 @@ _GIB, _MIB, _KIB = 1 << 30, 1 << 20, 1 << 10
 _SAMPLES = 512
 _ANSWER_SECONDS, _LOOK_SECONDS = 10.0, 0.1
 _CONTENT_SHARE, _CONTENT_FACTOR = 0.75, 1.35
+# Of what is resident, some is QEMU's own, and some of the guest's is zeros.
+_RESIDENT_SHARE, _RESIDENT_FACTOR = 0.9, 1.15
 
 
 async def measure(
@@ -31,6 +34,7 @@ async def measure(
     name: str,
     progress: Callable[[str], None] = lambda text: None,
     *,
+    watch_seconds: float = WATCH_SECONDS,
     clock: Clock | None = None,
 ) -> Measured:
     """Measure a domain.
@@ -41,13 +45,13 @@ async def measure(
     """
     connection = await Connection.open(uri)
     try:
-        return await _measure(connection, name, progress, clock or SystemClock())
+        return await _measure(connection, name, progress, watch_seconds, clock or SystemClock())
     finally:
         await connection.close()
 
 
 async def _measure(
-    connection: Connection, name: str, progress: Callable[[str], None], clock: Clock
+    connection: Connection, name: str, progress: Callable[[str], None], watch: float, clock: Clock
 ) -> Measured:
     domain = await connection.domain(name)
     facts = await guards.facts_of_domain(connection, domain)
@@ -62,10 +66,10 @@ async def _measure(
         )
     memory = int((await connection.call(domain.info))[1]) * _KIB
 
-    async def once(seconds: float) -> float:
+    async def once(seconds: float) -> Observation:
         return await _once(connection, domain, round(seconds), clock)
 
-    seen = await look(name, WINDOWS_WHOLE, once, progress)
+    seen = await look(name, windows(watch, whole=True), once, progress, clock, watch)
     content, notes = await _content(connection, domain, memory)
     return Measured(
         memory_bytes=memory,
@@ -79,7 +83,7 @@ async def _measure(
 
 async def _once(
     connection: Connection, domain: libvirt.virDomain, seconds: int, clock: Clock
-) -> float:
+) -> Observation:
     if not hasattr(domain, "startDirtyRateCalc"):
         raise RefusedError(
             "this machine's libvirt library cannot measure dirty rates",
@@ -92,7 +96,9 @@ async def _once(
     while clock.now() < deadline:
         figures = await _figures(connection, domain)
         if figures.get("dirtyrate.calc_status") == libvirt.VIR_DOMAIN_DIRTYRATE_MEASURED:
-            return float(figures["dirtyrate.megabytes_per_second"] * _MIB * seconds)
+            return sampled(
+                float(seconds), figures["dirtyrate.megabytes_per_second"], _GIB / _SAMPLES
+            )
         await clock.sleep(_LOOK_SECONDS)
     raise UnavailableError(
         f"{connection.uri} has not measured the dirty rate in {_ANSWER_SECONDS:.0f} s",
@@ -116,6 +122,6 @@ async def _content(
     except LibvirtCallError:
         resident = 0
     if resident > 0:
-        return Known(float(min(resident, memory)), 1.15), ()
+        return Known(_RESIDENT_SHARE * min(resident, memory), _RESIDENT_FACTOR), ()
     unknown = "how much of its memory is in use is not known"
     return Known(_CONTENT_SHARE * memory, _CONTENT_FACTOR), (unknown,)

@@ -35,11 +35,14 @@ class Decision:
     """An action, and why: the reason is shown to people and kept in the journal.
 
     :param downtime_limit: of `Action.LIMIT_DOWNTIME`, in seconds.
+    :param again_seconds: in how long the policy wants to be asked again, though the pass may not
+        have ended by then. Who takes samples all the time, as a supervisor does, need not heed it.
     """
 
     action: Action
     reason: str
     downtime_limit: float | None = None
+    again_seconds: float | None = None
 
 
 class History:

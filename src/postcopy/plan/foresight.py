@@ -77,11 +77,14 @@ def foresee(history: History, policy: Policy) -> Forecast | None:
         memory_bytes=history.memory_bytes,
         # What the pass did not send, as it fits into the downtime limit, holds content too.
         content=Known(float(first.transferred_bytes) + view.tail_bytes),
-        dirtying=Dirtying(view.curves, factor=_DIRTY_FACTOR),
+        dirtying=Dirtying(
+            view.curves,
+            factor=_DIRTY_FACTOR,
+            looks=tuple(Observation(seconds, dirtied) for seconds, dirtied in history.looks),
+        ),
         bandwidth=Known(view.bandwidth, _BANDWIDTH_FACTOR),
         downtime_limit=history.downtime_limit,
         disk_bytes=history.disk_bytes,
-        looks=tuple(Observation(seconds, dirtied) for seconds, dirtied in history.looks),
     )
     method = Method(policy.name, policy, samples_a_pass=_SAMPLES_A_PASS)
     [expected] = outlook(inputs, [method], price=0.0, draws=_DRAWS)

@@ -6,6 +6,7 @@ on, for every way in which the guest may dirty its memory that fits the passes s
 lets pre-copy converge is spared post-copy; one that writes in bursts is switched in a lull.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,6 +35,13 @@ _DOUBT = 0.85
 # A pass over a guest at rest comes out at this part of what it would else.
 _AT_REST = 0.1
 _PAGE_BYTES = 4096
+# Where in a pass the least may be outstanding, as shares of it. Waiting must save a part of what
+# the switch costs, and be longer than supervisors' looks are apart, by far. It never saves more
+# than a part: 1/e of what is outstanding.
+_MOMENTS = (0.02, 0.04, 0.07, 0.1, 0.13, 0.17, 0.22, 0.3, 0.4, 0.5, 0.65)
+_MOST_BY_WAITING = 0.4
+_FLOOR = 0.5
+_WORTH_WAITING, _SHORTEST_WAIT_SECONDS, _EARLY_SECONDS = 0.01, 0.3, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ class Adaptive:
     lull: float | None = parameter(None, "how long it rests at a time, in seconds", least=0.001)
 
     def decide(self, history: History) -> Decision:
-        """Switch only at a pass's end, unless the deadline presses: in its middle, more is left."""
+        """Decide at passes' ends, and in between only when the moment has come, or the deadline."""
         latest = history.latest
         if latest is None:
             return Decision(Action.CONTINUE, "nothing is known yet")
@@ -63,9 +71,18 @@ class Adaptive:
             return Decision(Action.LIMIT_DOWNTIME, reason, limit)
         if (pressed := self._deadline(history, latest)) is not None:
             return pressed
-        if not latest.pass_ended:
+        if latest.pass_ended:
+            return self._at_pass_end(history, latest)
+        if not history.passes:
+            return Decision(Action.CONTINUE, "the first pass is under way")
+        # What was decided at the last pass's end still holds, if it was to wait for the moment.
+        ended = history.passes[-1]
+        decided = self._at_pass_end(history, ended)
+        if decided.again_seconds is None:
             return Decision(Action.CONTINUE, "a pass is under way")
-        return self._at_pass_end(history, latest)
+        if latest.at - ended.at < decided.again_seconds - _EARLY_SECONDS:
+            return decided
+        return Decision(Action.SWITCH, decided.reason)
 
     def _at_pass_end(self, history: History, latest: Sample) -> Decision:
         left, allowed = latest.remaining_bytes, self._allowed(history)
@@ -85,7 +102,10 @@ class Adaptive:
         chances = _chances(view, self._lull_ahead(history, view))
         weighed = _weigh(view, chances, self.price, self._harm, self._seconds_left(history))
         passes = _passes(history)
-        if weighed.saved > 0:
+        # What fits into a stop needs no switch, and a lull may be over at any moment.
+        waits = not fits and len(chances) == 1 and weighed.saved < _MOST_BY_WAITING * weighed.stop
+        wait, gained = _wait(view, self.price, self._harm) if waits else (0.0, 0.0)
+        if weighed.saved > gained * max(weighed.converging, _FLOOR):
             return Decision(Action.CONTINUE, weighed.say(passes, self.price))
         if fits:
             return Decision(
@@ -96,7 +116,11 @@ class Adaptive:
             )
         if (bound := self._forbidden(view)) is not None:
             return Decision(Action.CONTINUE, bound)
-        return Decision(Action.SWITCH, _why(history, view, weighed, passes))
+        why = _why(history, view, weighed, passes)
+        if wait > 0:
+            least = f"; the least is outstanding {format_seconds(wait)} after the pass"
+            return Decision(Action.CONTINUE, why + least, again_seconds=wait)
+        return Decision(Action.SWITCH, why)
 
     def _allowed(self, history: History) -> float:
         """Return for how long the guest may stand still at a pre-copy switchover."""
@@ -195,11 +219,12 @@ class _Weighed:
 
     :param saved: guest-seconds, the price of the time taken off.
     :param seconds: how much longer it would take.
-    :param converging: how likely it is that pre-copy then ends by itself.
+    :param stop: what switching now would cost.
     """
 
     saved: float
     seconds: float
+    stop: float
     converging: float
 
     def say(self, passes: str, price: float) -> str:
@@ -224,42 +249,74 @@ def _weigh(
     view: View, chances: Chances, price: float, harm: Harm, seconds_left: float | None
 ) -> _Weighed:
     """Compare switching now with the best that may come of one more pass or several."""
-    saved = longer = converging = 0.0
+    saved = longer = stop_now = converging = 0.0
     now = view.seconds_to_send(view.left_bytes)
     for curve, weight in view.curves:
+        lost = view.toll(curve, harm)
         stop = price * now + (
             harm.stop_seconds + now
             if view.left_bytes <= view.limit_bytes
-            else view.lost(view.left_bytes, curve, harm)
+            else lost(view.left_bytes)
         )
+        stop_now += weight * stop
         for luck, chance in chances:
             share = weight * chance
-            best, cost = _best(view, curve, luck, price, harm, seconds_left)
+            best, cost = _best(view, curve, luck, price, harm.stop_seconds, lost, seconds_left)
             if len(chances) > 1:
                 # One that had bad luck may still wait for better.
                 seconds, _ = view.next_pass(curve, view.left_bytes)
                 cost = min(cost, stop + price * seconds)
             saved += share * (stop - cost)
-            longer += share * (best.seconds + view.seconds_to_send(best.left_bytes) - now)
             converging += share * best.converged
-    return _Weighed(saved, longer, converging)
+            longer += share * (best.seconds + view.seconds_to_send(best.left_bytes) - now)
+    return _Weighed(saved, longer, stop_now, converging)
 
 
 def _best(
-    view: View, curve: Curve, luck: float, price: float, harm: Harm, seconds_left: float | None
+    view: View,
+    curve: Curve,
+    luck: float,
+    price: float,
+    stop_seconds: float,
+    lost: Callable[[float], float],
+    seconds_left: float | None,
 ) -> tuple[Ahead, float]:
     """Return the best end that going on can come to, and its cost in guest-seconds."""
     found: tuple[Ahead, float] | None = None
     for end in view.ends(curve, luck):
         rest = view.seconds_to_send(end.left_bytes)
-        lost = harm.stop_seconds + rest if end.converged else view.lost(end.left_bytes, curve, harm)
-        cost = price * (end.seconds + rest) + lost
+        cost = price * (end.seconds + rest)
+        cost += stop_seconds + rest if end.converged else lost(end.left_bytes)
         if seconds_left is not None and end.seconds + rest > seconds_left:
             cost += end.seconds + rest  # past the deadline: as good as a freeze all along
         if found is None or cost < found[1]:
             found = end, cost
     assert found is not None  # there is always one more pass to be made
     return found
+
+
+def _wait(view: View, price: float, harm: Harm) -> tuple[float, float]:
+    """Return for how long to go on with the next pass before the switch, and what that saves.
+
+    All that was dirtied is outstanding when a pass has ended. Then pages are sent, and at first
+    few of those are dirtied again: for a while less and less is outstanding.
+    """
+    seconds = view.seconds_to_send(view.left_bytes)
+    curves = [(curve, weight, view.toll(curve, harm)) for curve, weight in view.curves]
+    now = sum(weight * lost(view.left_bytes) for _, weight, lost in curves)
+    best, saved, most = 0.0, 0.0, _WORTH_WAITING * (now + price * seconds)
+    for share in _MOMENTS:
+        wait = share * seconds
+        if wait < _SHORTEST_WAIT_SECONDS:
+            continue
+        gain = now
+        for curve, weight, lost in curves:
+            left = view.outstanding(curve, wait)
+            longer = wait + view.seconds_to_send(left) - seconds
+            gain -= weight * (lost(left) + price * longer)
+        if gain > most:
+            best, saved, most = wait, gain, gain
+    return best, saved
 
 
 def _passes(history: History) -> str:

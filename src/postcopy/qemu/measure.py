@@ -5,6 +5,8 @@ anything. The other modes of ``calc-dirty-rate`` are left alone: they switch dir
 ``dirty-bitmap`` kills or misreads emulated guests (`postcopy.known_issues`).
 """
 
+import asyncio
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ from typing import Any
 from postcopy import pids
 from postcopy.clock import Clock, SystemClock
 from postcopy.errors import RefusedError, UnavailableError
+from postcopy.forecast.curve import Observation
 from postcopy.forecast.inputs import Known
-from postcopy.plan.measured import WINDOWS, WINDOWS_WHOLE, Measured, look
+from postcopy.kernel import content
+from postcopy.plan.measured import WATCH_SECONDS, Measured, look, sampled, windows
 from postcopy.plan.methods import Offers
 from postcopy.qemu.monitor import CommandError, Monitor, connected
 from postcopy.qemu.status import phase_of
@@ -23,10 +27,13 @@ __all__ = ["measure"]
 _GIB, _MIB = 1 << 30, 1 << 20
 # 'sample-pages' of qapi/migration.json, for each GiB; fewer of a large guest, whose pages take
 # time to read and are many enough.
-_SAMPLES_LEAST, _SAMPLES_MOST, _SAMPLES_IN_ALL = 128, 8192, 131_072
+_SAMPLES_LEAST, _SAMPLES_MOST, _SAMPLES_IN_ALL = 128, 16_384, 16_384
 # Memory that is there may be zeros all the same.
-_RESIDENT_FACTOR = 1.06
-_ANSWER_SECONDS, _LOOK_SECONDS = 10.0, 0.05
+_RESIDENT_SHARE, _RESIDENT_FACTOR = 0.95, 1.1
+# What a sample of the memory's content is wrong by, besides by chance: the guest goes on writing.
+_CONTENT_ERROR = 0.005
+_NINETY = 1.645
+_ANSWER_SECONDS, _LOOK_SECONDS = 10.0, 0.02
 # A guest whose resident memory nobody can tell: somewhere from half of it to all of it.
 _CONTENT_SHARE, _CONTENT_FACTOR = 0.75, 1.35
 
@@ -36,6 +43,7 @@ async def measure(
     name: str,
     progress: Callable[[str], None] = lambda text: None,
     *,
+    watch_seconds: float = WATCH_SECONDS,
     clock: Clock | None = None,
 ) -> Measured:
     """Measure the guest behind a QMP socket.
@@ -49,31 +57,41 @@ async def measure(
         await _guard(monitor, name)
         size = await monitor.execute("query-memory-size-summary")
         memory = size["base-memory"] + size.get("plugged-memory", 0)
-        resident = pids.resident_bytes(pid, memory) if pid is not None else None
         samples = int(_SAMPLES_IN_ALL * _GIB / memory)
         samples = max(_SAMPLES_LEAST, min(_SAMPLES_MOST, samples))
-        windows = WINDOWS if await _takes_milliseconds(monitor) else WINDOWS_WHOLE
+        fine = await _takes_milliseconds(monitor)
+        lengths = windows(watch_seconds, whole=not fine)
 
-        async def once(seconds: float) -> float:
-            return await _once(monitor, name, seconds, samples, clock, fine=windows is WINDOWS)
+        async def once(seconds: float) -> Observation:
+            return await _once(monitor, name, seconds, samples, clock, fine=fine)
 
-        seen = await look(name, windows, once, progress)
+        seen = await look(name, lengths, once, progress, clock, watch_seconds)
         offers = await _offers(monitor)
-    content = (
-        Known(float(min(resident, memory)), _RESIDENT_FACTOR)
-        if resident is not None
-        else Known(_CONTENT_SHARE * memory, _CONTENT_FACTOR)
-    )
-    notes = () if resident is not None else ("how much of its memory is in use is not known",)
+    held, compressed, notes = await asyncio.to_thread(_content, pid, memory)
     return Measured(
         memory_bytes=memory,
-        content=content,
+        content=held,
+        compressed=compressed,
         seen=seen,
         # The rate comes in whole MiB a second; a sample stands for as much as it is one of.
-        resolution_bytes=max(_MIB * min(windows), _GIB / samples),
+        resolution_bytes=max(_MIB * min(lengths), _GIB / samples),
         offers=offers,
         notes=notes,
     )
+
+
+def _content(pid: int | None, memory: int) -> tuple[Known, float | None, tuple[str, ...]]:
+    """Return how much memory holds anything, how far that can be compressed, and what to say."""
+    found = content.sample(pid, memory) if pid is not None else None
+    if found is not None and found.share > 0:
+        error = math.hypot(found.error / found.share, _CONTENT_ERROR)
+        return Known(found.share * memory, math.exp(_NINETY * error)), found.compressed, ()
+    resident = pids.resident_bytes(pid, memory) if pid is not None else None
+    if resident is not None:
+        held = _RESIDENT_SHARE * min(resident, memory)
+        return Known(held, _RESIDENT_FACTOR), None, ()
+    unknown = "how much of its memory is in use is not known"
+    return Known(_CONTENT_SHARE * memory, _CONTENT_FACTOR), None, (unknown,)
 
 
 async def _guard(monitor: Monitor, name: str) -> None:
@@ -98,7 +116,7 @@ async def _takes_milliseconds(monitor: Monitor) -> bool:
 
 async def _once(
     monitor: Monitor, name: str, seconds: float, samples: int, clock: Clock, *, fine: bool
-) -> float:
+) -> Observation:
     arguments: dict[str, object] = {
         "calc-time": round(seconds * 1000) if fine else round(seconds),
         "mode": "page-sampling",
@@ -112,7 +130,7 @@ async def _once(
     while clock.now() < deadline:
         answer: dict[str, Any] = await monitor.execute("query-dirty-rate")
         if answer["status"] == "measured":
-            return float(answer["dirty-rate"] * _MIB * seconds)
+            return sampled(seconds, answer["dirty-rate"], _GIB / samples)
         await clock.sleep(_LOOK_SECONDS)
     raise UnavailableError(
         f"QEMU on {name} has not measured the dirty rate in {_ANSWER_SECONDS:.0f} s",

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postcopy.forecast.curve import Curve, HotSet, Observation, through, weigh
+from postcopy.forecast.curve import Curve, HotSet, Observation
+from postcopy.forecast.shapes import explain
 
 MB = 1e6
 
@@ -22,7 +23,7 @@ def test_all_curves_go_through_what_was_seen_and_not_past_the_memory(
     seconds: float, dirtied: float, room: float, later: float
 ) -> None:
     most = dirtied * room
-    for curve in through(Observation(seconds, dirtied), most):
+    for curve, _ in explain(Observation(seconds, dirtied), [], most):
         assert curve(seconds) == pytest.approx(dirtied, rel=1e-3)
         assert 0 <= curve(later) <= most * 1.001
         assert curve(later) <= curve(later * 2) * 1.000001
@@ -32,9 +33,8 @@ def test_two_looks_tell_a_working_set_from_ever_new_pages() -> None:
     hot = Curve((HotSet(100 * MB, 1000 * MB),))
     sweep = Curve((HotSet(50_000 * MB, 20 * MB, sequential=True),))
     for truth in (hot, sweep):
-        seen = [Observation(t, truth(t)) for t in (5.0, 1.0)]
-        curves = through(seen[-1], 1e12)
-        weights = weigh(curves, seen)
-        assert sum(weights) == pytest.approx(1)
-        expected = sum(w * c(0.5) for c, w in zip(curves, weights, strict=True))
+        before, anchor = (Observation(t, truth(t)) for t in (5.0, 1.0))
+        curves = explain(anchor, [before], 1e12)
+        assert sum(weight for _, weight in curves) == pytest.approx(1)
+        expected = sum(weight * curve(0.5) for curve, weight in curves)
         assert expected == pytest.approx(truth(0.5), rel=0.2)

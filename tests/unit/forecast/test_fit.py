@@ -1,0 +1,90 @@
+"""What several looks say of a guest, and what they leave open."""
+
+import math
+from random import Random
+
+import pytest
+
+from postcopy.forecast.curve import Curve, HotSet, Observation
+from postcopy.forecast.fit import fit
+from postcopy.forecast.model import Bursts
+from postcopy.plan.measured import WATCH_SECONDS, sampled, windows
+
+from .guests import GIB, MIB
+
+MB = 1e6
+SAMPLE = 64 * 1024
+
+
+def watched(
+    truth: Curve, seed: int = 1, bursts: Bursts | None = None, watch: float = WATCH_SECONDS
+) -> list[Observation]:
+    """Look as page sampling does: by chance, and cut off to whole MiB a second."""
+    random = Random(seed)
+    seen, at = [], 0.0
+    for seconds in windows(watch):
+        active = bursts.active_seconds(at, at + seconds) if bursts else seconds
+        dirtied = truth(active)
+        found = max(0.0, random.gauss(dirtied, math.sqrt(dirtied * SAMPLE)))
+        seen.append(sampled(seconds, int(found / seconds / MIB), SAMPLE))
+        at += seconds
+    return seen
+
+
+TRUTHS = {
+    "flat out": Curve((HotSet(100 * MB, 2000 * MB),)),
+    "not yet round": Curve((HotSet(160 * MB, 95 * MB),)),
+    "slow": Curve((HotSet(120 * MB, 5 * MB),)),
+    "sweep": Curve((HotSet(80 * MB, 60 * MB, sequential=True),)),
+    "fast and small": Curve((HotSet(22 * MB, 74 * MB),)),
+}
+
+
+@pytest.mark.parametrize("truth", TRUTHS.values(), ids=list(TRUTHS))
+def test_what_is_drawn_agrees_with_what_was_there_nine_times_in_ten(truth: Curve) -> None:
+    fits = [fit(watched(truth, seed), 4 * GIB, MB) for seed in range(15)]
+    random = Random(1)
+    for seconds in (0.05, 0.2, 1.0, 2.0):
+        held = 0
+        for dirtying in fits:
+            draws = sorted(dirtying.draw(random)(seconds) for _ in range(60))
+            held += draws[2] * 0.97 <= truth(seconds) <= draws[57] * 1.03
+        assert held >= 12, (seconds, held)
+
+
+def test_a_working_set_that_ended_is_known_for_good() -> None:
+    dirtying = fit(watched(TRUTHS["flat out"]), 4 * GIB, MB)
+    random = Random(1)
+    later = sorted(dirtying.draw(random)(60.0) for _ in range(200))
+    assert later[10] > 90 * MB
+    assert later[189] < 125 * MB
+
+
+def test_one_that_has_not_ended_may_be_anything_up_to_the_memory() -> None:
+    truth = Curve((HotSet(3000 * MB, 30 * MB),))
+    dirtying = fit(watched(truth), 4 * GIB, MB)
+    random = Random(1)
+    later = sorted(dirtying.draw(random)(1000.0) for _ in range(200))
+    assert later[189] > 5 * later[10]
+    assert later[-1] <= 4 * GIB * 1.2
+
+
+def test_what_looks_could_hardly_see_does_not_contradict_anything() -> None:
+    seen = [sampled(0.5, 1, SAMPLE), sampled(2.0, 0, SAMPLE), sampled(0.1, 5, SAMPLE)]
+    assert not any("contradict" in note for note in fit(seen, GIB, MIB).notes)
+
+
+@pytest.mark.parametrize("period", [3.0, 8.0])
+def test_who_watches_for_long_sees_long_rests(period: float) -> None:
+    bursts = Bursts(0.5, period)
+    seen = watched(TRUTHS["flat out"], bursts=bursts, watch=4 * period)
+    found = fit(seen, 4 * GIB, MB).bursts
+    assert found is not None
+    assert found.duty == pytest.approx(0.5, abs=0.15)
+    assert found.period_seconds == pytest.approx(period, rel=0.35)
+
+
+def test_policies_are_told_the_mean_of_looks_of_one_length_at_work() -> None:
+    dirtying = fit(watched(TRUTHS["slow"]), 4 * GIB, MB)
+    lengths = [look.seconds for look in dirtying.looks]
+    assert lengths == sorted(set(windows()))

@@ -1,0 +1,36 @@
+"""Sending over the way between two hosts; here both are this machine."""
+
+import socket
+
+import pytest
+
+from postcopy.errors import UnavailableError
+from postcopy.hosts.bandwidth import measure_way
+from postcopy.hosts.local import LocalHost
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+async def test_what_comes_through_is_measured_and_the_listener_ends() -> None:
+    port = free_port()
+    found = await measure_way(LocalHost(), LocalHost(), "127.0.0.1", (port, port))
+    assert found.bandwidth > 1e6
+    assert 0 < found.round_trip < 1
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 1):
+        pass
+
+
+async def test_a_port_that_somebody_listens_at_is_left_alone() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UnavailableError, match="nothing came through") as failed:
+            await measure_way(LocalHost(), LocalHost(), "127.0.0.1", (port, port))
+        taken.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            taken.accept()
+    assert "--bandwidth" in str(failed.value.hint)
