@@ -16,7 +16,7 @@ __all__ = ["Ahead", "View", "time_left", "view_of", "watched_from_the_start"]
 _FADING = 0.8
 _MOST_PASSES_KEPT = 12
 # Curves less likely than this are not followed, nor more of them than so many.
-_NEGLIGIBLE, _MOST_CURVES = 0.01, 12
+_NEGLIGIBLE, _MOST_CURVES = 0.01, 8
 _PASSES_AHEAD = 12
 # A pass that brings less than this brings nothing; what is left then is left for good.
 _STANDSTILL = 0.98

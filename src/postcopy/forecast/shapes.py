@@ -114,17 +114,23 @@ def _stand_in(weighed: list[tuple[Shape, float]], most: int) -> list[tuple[Shape
     return found
 
 
+_KNOWN = [
+    (core, [(core, bend, (1.0 - core) / -math.expm1(-bend)) for bend in _BENDS]) for core in _CORES
+]
+
+
 def _shapes(dirtied: float, most_bytes: float) -> list[Shape]:
     """Return the shapes that there are; bounded by the guest's memory, a set must bend the more."""
     shapes: list[Shape] = [(1.0, 0.0, 0.0)]
     room = most_bytes / dirtied
-    for core in _CORES:
+    for core, known in _KNOWN:
         rest = 1.0 - core
         least = -math.log1p(-rest / max(room - core, rest * 1.0001)) if room < math.inf else 0.0
-        bends = [bend for bend in _BENDS if bend >= least]
-        if least > _BENDS[0]:
-            bends.append(least)
-        shapes += [(core, bend, rest / -math.expm1(-bend)) for bend in bends]
+        if least <= _BENDS[0]:
+            shapes += known
+        else:
+            shapes += [shape for shape in known if shape[1] > least]
+            shapes.append((core, least, rest / -math.expm1(-least)))
     return shapes
 
 
