@@ -15,7 +15,7 @@ __all__ = ["WATCH_SECONDS", "Measured", "look", "sampled", "windows"]
 WATCH_SECONDS = 4.1
 """For how long a guest is watched if nothing else is said."""
 _WINDOWS = (2.0, 0.5, 0.1, 0.5, 0.2, 0.5, 0.1, 0.2)
-_WINDOWS_WHOLE = (2.0, 1.0, 1.0)
+_WINDOWS_WHOLE = (2.0, 1.0, 1.0, 1.0)
 _MOST_OVER_SECONDS = 1.4
 
 _MIB = 1 << 20
