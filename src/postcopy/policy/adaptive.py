@@ -6,16 +6,16 @@ on, for every way in which the guest may dirty its memory that fits the passes s
 lets pre-copy converge is spared post-copy; one that writes in bursts is switched in a lull.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from postcopy.forecast.curve import Curve
 from postcopy.forecast.model import Harm, Link
-from postcopy.forecast.refit import Ahead, View, view_of
+from postcopy.forecast.refit import View, view_of
 from postcopy.migration.decision import Action, Decision, History
 from postcopy.migration.sample import Sample
+from postcopy.policy import weighing
 from postcopy.policy.parameters import parameter
+from postcopy.policy.weighing import Weighed
 from postcopy.units import format_bytes, format_rate, format_seconds
 
 __all__ = ["Adaptive"]
@@ -32,16 +32,14 @@ _SHORT_STOP_SECONDS = 0.03
 _HURRY = 0.8
 # A guest that is said to rest, and has not for one pass more, is believed so much less.
 _DOUBT = 0.85
-# A pass over a guest at rest comes out at this part of what it would else.
-_AT_REST = 0.1
 _PAGE_BYTES = 4096
-# Where in a pass the least may be outstanding, as shares of it. Waiting must save a part of what
-# the switch costs, and be longer than supervisors' looks are apart, by far. It never saves more
-# than a part: 1/e of what is outstanding.
-_MOMENTS = (0.02, 0.04, 0.07, 0.1, 0.13, 0.17, 0.22, 0.3, 0.4, 0.5, 0.65)
+# Waiting within a pass never saves more than a part, 1/e of what is outstanding.
 _MOST_BY_WAITING = 0.4
-_FLOOR = 0.5
-_WORTH_WAITING, _SHORTEST_WAIT_SECONDS, _EARLY_SECONDS = 0.01, 0.3, 0.05
+# Whoever goes on may wait later as well, but for where pre-copy then ends: waiting now counts in
+# full against those ends alone, and else for so much.
+_WAIT_COUNTS = 0.5
+# A sample that comes this much too early still counts.
+_EARLY_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +97,13 @@ class Adaptive:
         view = view_of(history, allowed)
         if view is None:
             return Decision(Action.CONTINUE, "nothing is being sent: after a switch it would wait")
-        chances = _chances(view, self._lull_ahead(history, view))
-        weighed = _weigh(view, chances, self.price, self._harm, self._seconds_left(history))
+        chances = weighing.chances(view, self._lull_ahead(history, view))
+        weighed = weighing.weigh(view, chances, self.price, self._harm, self._seconds_left(history))
         passes = _passes(history)
         # What fits into a stop needs no switch, and a lull may be over at any moment.
         waits = not fits and len(chances) == 1 and weighed.saved < _MOST_BY_WAITING * weighed.stop
-        wait, gained = _wait(view, self.price, self._harm) if waits else (0.0, 0.0)
-        if weighed.saved > gained * max(weighed.converging, _FLOOR):
+        wait, gained = weighing.wait(view, self.price, self._harm) if waits else (0.0, 0.0)
+        if weighed.saved > gained * max(weighed.converging, _WAIT_COUNTS):
             return Decision(Action.CONTINUE, weighed.say(passes, self.price))
         if fits:
             return Decision(
@@ -213,117 +211,11 @@ class Adaptive:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Weighed:
-    """What going on would bring, in the mean over what the guest may be like.
-
-    :param saved: guest-seconds, the price of the time taken off.
-    :param seconds: how much longer it would take.
-    :param stop: what switching now would cost.
-    """
-
-    saved: float
-    seconds: float
-    stop: float
-    converging: float
-
-    def say(self, passes: str, price: float) -> str:
-        longer = f"{format_seconds(self.seconds)} more" if self.seconds > 0 else "no more time"
-        return (
-            f"passes shrink: {passes}; going on takes {longer} and is worth"
-            f" {format_seconds(self.saved + price * max(0.0, self.seconds))} of guest time"
-        )
-
-
-Chances = tuple[tuple[float, float], ...]
-
-
-def _chances(view: View, rest: float) -> Chances:
-    """Return by which factors the next pass may come out otherwise, and how likely each is."""
-    if len(view.luck) > 1:
-        return tuple((luck, 1 / len(view.luck)) for luck in view.luck)
-    return ((1.0, 1 - rest), (_AT_REST, rest)) if rest > 0 else ((1.0, 1.0),)
-
-
-def _weigh(
-    view: View, chances: Chances, price: float, harm: Harm, seconds_left: float | None
-) -> _Weighed:
-    """Compare switching now with the best that may come of one more pass or several."""
-    saved = longer = stop_now = converging = 0.0
-    now = view.seconds_to_send(view.left_bytes)
-    for curve, weight in view.curves:
-        lost = view.toll(curve, harm)
-        stop = price * now + (
-            harm.stop_seconds + now
-            if view.left_bytes <= view.limit_bytes
-            else lost(view.left_bytes)
-        )
-        stop_now += weight * stop
-        for luck, chance in chances:
-            share = weight * chance
-            best, cost = _best(view, curve, luck, price, harm.stop_seconds, lost, seconds_left)
-            if len(chances) > 1:
-                # One that had bad luck may still wait for better.
-                seconds, _ = view.next_pass(curve, view.left_bytes)
-                cost = min(cost, stop + price * seconds)
-            saved += share * (stop - cost)
-            converging += share * best.converged
-            longer += share * (best.seconds + view.seconds_to_send(best.left_bytes) - now)
-    return _Weighed(saved, longer, stop_now, converging)
-
-
-def _best(
-    view: View,
-    curve: Curve,
-    luck: float,
-    price: float,
-    stop_seconds: float,
-    lost: Callable[[float], float],
-    seconds_left: float | None,
-) -> tuple[Ahead, float]:
-    """Return the best end that going on can come to, and its cost in guest-seconds."""
-    found: tuple[Ahead, float] | None = None
-    for end in view.ends(curve, luck):
-        rest = view.seconds_to_send(end.left_bytes)
-        cost = price * (end.seconds + rest)
-        cost += stop_seconds + rest if end.converged else lost(end.left_bytes)
-        if seconds_left is not None and end.seconds + rest > seconds_left:
-            cost += end.seconds + rest  # past the deadline: as good as a freeze all along
-        if found is None or cost < found[1]:
-            found = end, cost
-    assert found is not None  # there is always one more pass to be made
-    return found
-
-
-def _wait(view: View, price: float, harm: Harm) -> tuple[float, float]:
-    """Return for how long to go on with the next pass before the switch, and what that saves.
-
-    All that was dirtied is outstanding when a pass has ended. Then pages are sent, and at first
-    few of those are dirtied again: for a while less and less is outstanding.
-    """
-    seconds = view.seconds_to_send(view.left_bytes)
-    curves = [(curve, weight, view.toll(curve, harm)) for curve, weight in view.curves]
-    now = sum(weight * lost(view.left_bytes) for _, weight, lost in curves)
-    best, saved, most = 0.0, 0.0, _WORTH_WAITING * (now + price * seconds)
-    for share in _MOMENTS:
-        wait = share * seconds
-        if wait < _SHORTEST_WAIT_SECONDS:
-            continue
-        gain = now
-        for curve, weight, lost in curves:
-            left = view.outstanding(curve, wait)
-            longer = wait + view.seconds_to_send(left) - seconds
-            gain -= weight * (lost(left) + price * longer)
-        if gain > most:
-            best, saved, most = wait, gain, gain
-    return best, saved
-
-
 def _passes(history: History) -> str:
     return " -> ".join(format_bytes(one.remaining_bytes) for one in history.passes[-2:])
 
 
-def _why(history: History, view: View, weighed: _Weighed, passes: str) -> str:
+def _why(history: History, view: View, weighed: Weighed, passes: str) -> str:
     left = format_bytes(view.left_bytes)
     if len(history.passes) == 1:
         seconds = history.passes[0].at - (history.started_at or 0.0)

@@ -1,0 +1,129 @@
+"""What a switch now costs, against going on: for every curve that fits, in guest-seconds.
+
+Used by `adaptive`. A switch now may also be one within the next pass: `wait` finds the moment.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from postcopy.forecast.curve import Curve
+from postcopy.forecast.model import Harm
+from postcopy.forecast.refit import Ahead, View
+from postcopy.units import format_seconds
+
+__all__ = ["Chances", "Weighed", "chances", "wait", "weigh"]
+
+# A pass over a guest at rest comes out at this part of what it would else.
+_AT_REST = 0.1
+# Where in a pass the least may be outstanding, as shares of it. Waiting must save a part of what
+# the switch costs, and be longer than supervisors' looks are apart, by far.
+_MOMENTS = (0.02, 0.04, 0.07, 0.1, 0.13, 0.17, 0.22, 0.3, 0.4, 0.5, 0.65)
+_WORTH_WAITING, _SHORTEST_WAIT_SECONDS = 0.01, 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What going on would bring, in the mean over what the guest may be like.
+
+    :param saved: guest-seconds, the price of the time taken off.
+    :param seconds: how much longer it would take.
+    :param stop: what switching now would cost.
+    :param converging: how likely it is that the best end is one of pre-copy's own.
+    """
+
+    saved: float
+    seconds: float
+    stop: float
+    converging: float
+
+    def say(self, passes: str, price: float) -> str:
+        """Tell people why to go on."""
+        longer = f"{format_seconds(self.seconds)} more" if self.seconds > 0 else "no more time"
+        return (
+            f"passes shrink: {passes}; going on takes {longer} and is worth"
+            f" {format_seconds(self.saved + price * max(0.0, self.seconds))} of guest time"
+        )
+
+
+Chances = tuple[tuple[float, float], ...]
+
+
+def chances(view: View, rest: float) -> Chances:
+    """Return by which factors the next pass may come out otherwise, and how likely each is."""
+    if len(view.luck) > 1:
+        return tuple((luck, 1 / len(view.luck)) for luck in view.luck)
+    return ((1.0, 1 - rest), (_AT_REST, rest)) if rest > 0 else ((1.0, 1.0),)
+
+
+def weigh(
+    view: View, chances: Chances, price: float, harm: Harm, seconds_left: float | None
+) -> Weighed:
+    """Compare switching now with the best that may come of one more pass or several."""
+    saved = longer = stop_now = converging = 0.0
+    now = view.seconds_to_send(view.left_bytes)
+    for curve, weight in view.curves:
+        lost = view.toll(curve, harm)
+        stop = price * now + (
+            harm.stop_seconds + now
+            if view.left_bytes <= view.limit_bytes
+            else lost(view.left_bytes)
+        )
+        stop_now += weight * stop
+        for luck, chance in chances:
+            share = weight * chance
+            best, cost = _best(view, curve, luck, price, harm.stop_seconds, lost, seconds_left)
+            if len(chances) > 1:
+                # One that had bad luck may still wait for better.
+                seconds, _ = view.next_pass(curve, view.left_bytes)
+                cost = min(cost, stop + price * seconds)
+            saved += share * (stop - cost)
+            converging += share * best.converged
+            longer += share * (best.seconds + view.seconds_to_send(best.left_bytes) - now)
+    return Weighed(saved, longer, stop_now, converging)
+
+
+def _best(
+    view: View,
+    curve: Curve,
+    luck: float,
+    price: float,
+    stop_seconds: float,
+    lost: Callable[[float], float],
+    seconds_left: float | None,
+) -> tuple[Ahead, float]:
+    """Return the best end that going on can come to, and its cost in guest-seconds."""
+    found: tuple[Ahead, float] | None = None
+    for end in view.ends(curve, luck):
+        rest = view.seconds_to_send(end.left_bytes)
+        cost = price * (end.seconds + rest)
+        cost += stop_seconds + rest if end.converged else lost(end.left_bytes)
+        if seconds_left is not None and end.seconds + rest > seconds_left:
+            cost += end.seconds + rest  # past the deadline: as good as a freeze all along
+        if found is None or cost < found[1]:
+            found = end, cost
+    assert found is not None  # there is always one more pass to be made
+    return found
+
+
+def wait(view: View, price: float, harm: Harm) -> tuple[float, float]:
+    """Return for how long to go on with the next pass before the switch, and what that saves.
+
+    All that was dirtied is outstanding when a pass has ended. Then pages are sent, and at first
+    few of those are dirtied again: for a while less and less is outstanding.
+    """
+    seconds = view.seconds_to_send(view.left_bytes)
+    curves = [(curve, weight, view.toll(curve, harm)) for curve, weight in view.curves]
+    now = sum(weight * lost(view.left_bytes) for _, weight, lost in curves)
+    best, saved, most = 0.0, 0.0, _WORTH_WAITING * (now + price * seconds)
+    for share in _MOMENTS:
+        wait = share * seconds
+        if wait < _SHORTEST_WAIT_SECONDS:
+            continue
+        gain = now
+        for curve, weight, lost in curves:
+            left = view.outstanding(curve, wait)
+            longer = wait + view.seconds_to_send(left) - seconds
+            gain -= weight * (lost(left) + price * longer)
+        if gain > most:
+            best, saved, most = wait, gain, gain
+    return best, saved
