@@ -42,7 +42,8 @@ def next_step(look: Look, *, cut: bool, broken: AbstractSet[str] = frozenset()) 
     if source is Half.DONE:
         return Step.GO_ON
     if destination is Half.DONE:
-        return Step.ARRIVED
+        # A source that goes on is about to hear of it, and to end in the ordinary way.
+        return Step.GO_ON if source is Half.ACTIVE and not cut else Step.ARRIVED
     if Half.GONE in (source, destination):
         return Step.LOST
     if source is Half.ACTIVE and destination is Half.PAUSED:

@@ -45,6 +45,8 @@ def test_a_side_that_is_gone_is_a_loss_unless_the_other_has_everything() -> None
     assert next_step(Look(Half.GONE, Half.ACTIVE), cut=True) is Step.LOST
     assert next_step(Look(Half.GONE, Half.DONE), cut=True) is Step.ARRIVED
     assert next_step(Look(Half.PAUSED, Half.DONE), cut=False) is Step.ARRIVED
+    assert next_step(Look(Half.ACTIVE, Half.DONE), cut=True) is Step.ARRIVED
+    assert next_step(Look(Half.ACTIVE, Half.DONE), cut=False) is Step.GO_ON
 
 
 def test_a_source_that_has_not_heard_of_the_cut_is_told() -> None:
