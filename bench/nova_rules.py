@@ -23,7 +23,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -46,6 +46,8 @@ from postcopy.units import format_bytes, format_seconds
 SERVER = "measured"
 LEAST_GIB = 2
 """What Nova takes any server for, at least, when it works its time-out out."""
+CALM_SECONDS = 10.0
+"""Until nova-compute, started again with other rules, leaves the processors to the server."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,14 @@ async def main() -> int:
     parser.add_argument("--patience", default=120.0, type=float, help="seconds to watch Nova for")
     parser.add_argument("--rate", default=50_000_000, type=int, help="of the link, bytes a second")
     parser.add_argument("--cold", default=128, type=int, help="MiB")
-    parser.add_argument("--hot", default=64, type=int, help="MiB that are rewritten without pause")
+    parser.add_argument("--hot", default=64, type=int, help="MiB that are rewritten")
+    parser.add_argument(
+        "--pages", default=20_000, type=int, help="rewritten a second; 0: all it can"
+    )
     parser.add_argument("--output", type=Path, help="a file for the figures, as JSON")
     options = parser.parse_args()
     lab = Lab(options.lab)
-    workload = Workload(cold_mib=options.cold, hot_mib=options.hot)
+    workload = Workload(cold_mib=options.cold, hot_mib=options.hot, rate=options.pages)
     found = {}
     with (
         tempfile.TemporaryDirectory() as directory,
@@ -124,6 +129,7 @@ async def main() -> int:
             for rule in RULES:
                 say(f"{rule.name}: {rule.options}")
                 await lab.up(openstack=True, nova=rule.options)
+                await asyncio.sleep(CALM_SECONDS)
                 policy = rule.policy or OnlyWatch(options.patience)
                 found[rule.name] = (rule, await measure(lab, server, journal, policy, options.rate))
         finally:
@@ -132,7 +138,7 @@ async def main() -> int:
     columns = list(rows[0])
     print_table(("", *found), [(name, *(shown(row[name]) for row in rows)) for name in columns])
     data = {
-        "server": {"memory_mib": workload.memory_mib, "hot_mib": options.hot},
+        "server": {"memory_mib": workload.memory_mib, **asdict(workload)},
         "bytes_per_second": options.rate,
         "patience_seconds": options.patience,
         "rules": dict(zip(found, rows, strict=True)),
