@@ -80,6 +80,7 @@ class NovaDriver:
         self._uuid = ""
         self._source = ""
         self._earlier = 0
+        self._fresh = False
         self._follower = Follower(api, server, self._clock, self.notes)
 
     @property
@@ -284,7 +285,7 @@ class NovaDriver:
                 return
             if (watcher := self._beneath.watcher) is not None:
                 if self.destination != self._beneath.destination:
-                    await self._reach_libvirt(fresh=True)  # the scheduler has chosen
+                    await self._reach_libvirt()  # the scheduler has chosen
                 await watcher.wait(_WATCH_SECONDS)
             else:
                 await self._clock.sleep(_POLL_SECONDS)
@@ -360,9 +361,10 @@ class NovaDriver:
     async def _begin(self, *, fresh: bool) -> None:
         """Follow the migration that was found."""
         self._follower.follow(self._uuid, self._source)
+        self._fresh = fresh
         await self._follower.first()
-        await self._reach_libvirt(fresh=fresh)
+        await self._reach_libvirt()
 
-    async def _reach_libvirt(self, *, fresh: bool) -> None:
-        await self._beneath.reach(self._uuid, self._source, self.destination, fresh=fresh)
+    async def _reach_libvirt(self) -> None:
+        await self._beneath.reach(self._uuid, self._source, self.destination, fresh=self._fresh)
         self._follower.watcher = self._beneath.watcher

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from postcopy.bench.faults.campaign import Campaign, campaigns_dir
-from postcopy.bench.faults.floors import USUAL, plans_for
-from postcopy.bench.faults.model import RunPlan
+from postcopy.bench.faults.floors import FLOORS, USUAL, plans_for
+from postcopy.bench.faults.model import Kind, RunPlan
 from postcopy.cli.app import main
 
 
@@ -30,9 +30,20 @@ def test_it_says_what_it_would_break(capsys: pytest.CaptureFixture[str]) -> None
     assert not campaigns_dir().exists()
 
 
-def test_every_floor_has_its_runs_if_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_but_the_cloud_have_their_runs_if_none_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     plans = planned(capsys, "--seed", "7", "--runs", "4")
     assert plans == [plan for name in USUAL for plan in plans_for(name, 7, range(1, 5))]
+    assert set(FLOORS) - set(USUAL) == {"nova"}
+
+
+def test_a_cloud_has_what_it_can_break(capsys: pytest.CaptureFixture[str]) -> None:
+    """The death of a daemon is for Nova the end of a migration, whatever becomes of the guest."""
+    plans = planned(capsys, "--seed", "7", "--runs", "40", "--floor", "nova")
+    struck = {fault.kind for plan in plans for fault in plan.faults}
+    assert struck == FLOORS["nova"].kinds
+    assert Kind.DAEMON not in struck
 
 
 def test_a_run_of_a_seed_is_had_by_its_number(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from postcopy.lab.lab import Lab
 from postcopy.lab.link import DataLink
 from postcopy.lab.machine import GuestSpec
 from postcopy.lab.observer import Observation
-from postcopy.lab.openstack import clouds
+from postcopy.lab.openstack import service, services
 from postcopy.lab.openstack.server import LabServer
 from postcopy.lab.records import Record, Verdict
 from postcopy.processes import this_command
@@ -47,16 +47,11 @@ class NovaFloor:
     async def up(self, progress: Callable[[str], None]) -> None:
         await self._lab.down(progress=progress)
         await self._lab.up(openstack=True, progress=progress)
-        for name in (SOURCE, DESTINATION):
+        for name, compute in services.computes().items():
+            # One that sees its libvirt go away takes its host out of service for minutes.
+            await service.stop(self._lab.host(name), compute)
             await _prepare(self._lab.host(name))
-        await asyncio.to_thread(self._enable)
-
-    def _enable(self) -> None:
-        # nova-compute takes its host out of service when libvirt goes away, and puts it back when
-        # it next needs libvirt: in a cloud that nobody uses, that takes minutes.
-        compute = clouds.connect(clouds.file_of(self._lab.runtime_dir)).compute
-        for one in compute.services(binary="nova-compute"):
-            compute.enable_service(one)
+        await self._lab.up(openstack=True, progress=progress)
 
     async def down(self) -> None:
         await self._lab.down()
