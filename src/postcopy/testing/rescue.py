@@ -16,6 +16,7 @@ class FakeRescue:
     :param broken_connects: how many connections break again while they are being made.
     :param hung: whether a cut leaves the destination's monitor hung.
     :param blind: whether nobody can look at the link.
+    :param behind_seconds: for how long the destination calls itself paused after it was connected.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class FakeRescue:
         broken_connects: int = 0,
         hung: bool = False,
         blind: bool = False,
+        behind_seconds: float = 0.0,
     ) -> None:
         self.clock = clock or FakeClock()
         self.source = Half.ACTIVE
@@ -42,6 +44,8 @@ class FakeRescue:
         self._hung = False
         self._blind = blind
         self._up_at = 0.0
+        self._behind = behind_seconds
+        self._behind_until = 0.0
 
     @property
     def wire(self) -> "FakeRescue | None":
@@ -70,6 +74,9 @@ class FakeRescue:
             self.destination = self.source
             self._broken_connects = max(0, self._broken_connects - 1)
             self._hung = self._hung and self.source is not Half.ACTIVE
+            self._behind_until = self.clock.now() + self._behind
+        if self.clock.now() < self._behind_until and source is Half.ACTIVE:
+            destination = Half.PAUSED
         return Look(source, Half.HUNG if self._hung else destination)
 
     async def break_off(self, *, source: bool, destination: bool) -> None:

@@ -17,6 +17,8 @@ __all__ = ["Ending", "Recovery", "Verdict"]
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
 _PATH_SECONDS = 3.0
 """How long to listen for the path before both sides are looked at again."""
+_BEHIND_SECONDS = 10.0
+"""How long a destination may call itself paused after its source has gone on."""
 _GRACE_SECONDS = 1.0
 """How long a side that was told to connect may still call itself paused: it lags."""
 _CONNECTING_SECONDS = 1.5
@@ -204,9 +206,12 @@ class Recovery:
         while True:
             look = await self._look()
             if look.source in (Half.ACTIVE, Half.DONE):
-                self.connected = True
-                return True
-            if look.source is not Half.PAUSED:
+                # A daemon that was restarted for this knows later what its QEMU does.
+                behind = look.destination is Half.PAUSED
+                if not behind or self._clock.now() - told_at >= _BEHIND_SECONDS:
+                    self.connected = True
+                    return True
+            elif look.source is not Half.PAUSED:
                 connecting = True
                 if self._clock.now() - told_at >= _CONNECTING_SECONDS:
                     return False  # the loop outside knows what to do about that

@@ -64,6 +64,14 @@ async def test_a_connection_that_only_the_destination_knows_to_be_dead_is_made_a
     assert rescue.calls == ["break off source", "connect"]
 
 
+async def test_a_destination_whose_word_is_behind_is_waited_for() -> None:
+    """Its daemon was restarted to connect it: taken at its word, it would be cut off for ever."""
+    rescue = FakeRescue(behind_seconds=3.0)
+    rescue.cut(noticed=True)
+    assert await recover(rescue) is Ending.RECOVERED
+    assert rescue.calls == ["break off destination", "connect"]
+
+
 def test_a_source_that_goes_on_is_left_alone_when_nobody_could_pause_the_other_side() -> None:
     assert next_step(Look(Half.ACTIVE, Half.SILENT), cut=True) is Step.GO_ON
     assert next_step(Look(Half.PAUSED, Half.SILENT), cut=True) is Step.WAIT
