@@ -80,7 +80,7 @@ class Recovery:
         self._began = clock.now()
         self._pause = _FIRST_PAUSE_SECONDS
         self._broken: set[str] = set()
-        self._carries = self._dead = False
+        self._carries = self._dead = self._accepted = False
         self._cut = ""
         self.connected = False
         """Whether both sides were connected again; else the migration goes on by itself."""
@@ -106,6 +106,8 @@ class Recovery:
                 continue
             left_alone = step is Step.GO_ON and await self._left_to_tcp(look)
             if not left_alone and (end := _end(step, look)) is not None:
+                # It may have gone on, and to its end, before anybody could look again.
+                self.connected |= step is Step.GO_ON and self._accepted
                 return end
             if self._limit is not None and now - self._began >= self._limit:
                 waited = format_seconds(now - self._began)
@@ -157,6 +159,7 @@ class Recovery:
         source = step in (Step.BREAK_OFF_BOTH, Step.BREAK_OFF_SOURCE)
         destination = step in (Step.BREAK_OFF_BOTH, Step.BREAK_OFF_DESTINATION)
         self._tell(f"{step}: {look}")
+        self._accepted = False
         try:
             await self._rescue.break_off(source=source, destination=destination)
         except PostcopyError as error:
@@ -198,6 +201,7 @@ class Recovery:
         self._broken.clear()
         try:
             await self._rescue.connect()
+            self._accepted = True
         except PostcopyError as error:
             self._tell(f"not connected: {error.message}")
             await self._rest()

@@ -64,6 +64,30 @@ async def test_a_connection_that_only_the_destination_knows_to_be_dead_is_made_a
     assert rescue.calls == ["break off source", "connect"]
 
 
+async def test_one_that_was_at_its_end_before_anybody_looked_again_was_recovered() -> None:
+    """Both daemons were silent meanwhile, as busy ones are."""
+    rescue = FakeRescue()
+    rescue.cut(noticed=True)
+    connect, look_before = rescue.connect, rescue.look
+    told_at: list[float] = []
+
+    async def look() -> Look:
+        if not told_at:
+            return await look_before()
+        await rescue.clock.sleep(0.1)
+        over = rescue.clock.now() - told_at[0] > 4.0
+        return Look(Half.DONE, Half.DONE) if over else Look(Half.SILENT, Half.SILENT)
+
+    async def connecting() -> None:
+        await connect()
+        told_at.append(rescue.clock.now())
+
+    rescue.look, rescue.connect = look, connecting  # type: ignore[method-assign]
+    recovery = Recovery(rescue, rescue.clock, tell=lambda line: None)
+    assert (await recovery.run()).ending is Ending.RECOVERED
+    assert recovery.connected
+
+
 async def test_a_destination_whose_word_is_behind_is_waited_for() -> None:
     """Its daemon was restarted to connect it: taken at its word, it would be cut off for ever."""
     rescue = FakeRescue(behind_seconds=3.0)
