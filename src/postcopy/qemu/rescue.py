@@ -23,6 +23,8 @@ SPARE_PORTS = 15
 
 # A monitor that does not answer for this long has a main loop that waits for a missing page.
 _HUNG_SECONDS = 2.0
+_STILL_HUNG_SECONDS = 0.1
+"""The same for one that is known to hang."""
 _COMMAND_SECONDS = 5.0
 # A port that QEMU listened at is closed when its main loop comes round, which may be after a
 # command out of band has asked for it again; while that loop hangs, it is not closed at all.
@@ -112,10 +114,12 @@ class QemuHalf:
 
         a monitor takes eight of them, and then nothing any more, out of band or not.
         """
+        seconds = _STILL_HUNG_SECONDS
         if self._asking is None:
             ask = self.monitor.execute("query-migrate", seconds=3600.0)
             self._asking = asyncio.create_task(ask)
-        done, _ = await asyncio.wait([self._asking], timeout=_HUNG_SECONDS)
+            seconds = _HUNG_SECONDS
+        done, _ = await asyncio.wait([self._asking], timeout=seconds)
         if not done:
             raise TimeoutError
         task, self._asking = self._asking, None

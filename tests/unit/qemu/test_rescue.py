@@ -152,9 +152,15 @@ async def test_a_hung_destination_is_asked_once_and_recovered_past_it(
 
     broken.destination.replies["query-migrate"] = hang
     rescue = await rescue_of(broken)
+    monkeypatch.setattr(rescue_module, "_STILL_HUNG_SECONDS", 0.001)
+    loop = asyncio.get_running_loop()
+    took = []
     for _ in range(3):
+        began = loop.time()
         assert (await rescue.look()).destination is Half.HUNG
+        took.append(loop.time() - began)
     assert broken.destination.commands.count("query-migrate") == 1
+    assert took[0] >= 0.05, "it was given its time, once"
     answer.set()
     await asyncio.sleep(0)
     assert (await rescue.look()).destination is Half.ACTIVE

@@ -3,11 +3,12 @@
 Worked out from the journal alone: pure functions of samples, events and what was done when.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from postcopy.bench.faults.evidence import Mark
-from postcopy.bench.faults.model import CUTS, Kind
+from postcopy.bench.faults.model import CUTS, Kind, Side
 from postcopy.migration.journal import Journal
 from postcopy.migration.phase import Phase
 from postcopy.migration.sample import Sample
@@ -30,8 +31,10 @@ class Timing:
 
     :ivar noticed_seconds: from the cut until it was told; None when it was over before anybody
         had to notice: TCP lost nothing, and went on by itself.
-    :ivar back_seconds: from the link's return until memory moved again; None when that was not
-        seen, as by a command that was killed.
+    :ivar back_seconds: from the link's return until memory moved again.
+
+    Both are None also where nobody saw all of it: the command was killed in between, or the
+    source's monitor was stopped.
     """
 
     kind: Kind
@@ -53,10 +56,12 @@ def timings(
     samples: Sequence[Sample], events: Iterable[Event], marks: Iterable[Mark]
 ) -> tuple[list[Timing], int]:
     """Return what each cut in post-copy cost, and how often no cut explains a breaking off."""
+    marks = list(marks)
     cuts = sorted(
         (mark for mark in marks if mark.fault.kind in CUTS and mark.at is not None),
         key=lambda mark: mark.at or 0.0,
     )
+    blind = _blind(samples, marks)
     alarms = [at for at, _, text in events if text.startswith(_INTERRUPTED) or _PAUSED in text]
     found = []
     for number, cut in enumerate(cuts):
@@ -70,8 +75,8 @@ def timings(
         found.append(
             Timing(
                 cut.fault.kind,
-                None if noticed is None else noticed - cut.at,
-                None if back is None else max(0.0, back - mended),
+                _watched(blind, cut.at, noticed),
+                _watched(blind, mended, back),
             )
         )
     false = [
@@ -80,6 +85,26 @@ def timings(
         if text.startswith(_BROKEN_OFF) and not any(_explains(cut, at) for cut in cuts)
     ]
     return found, len(false)
+
+
+def _blind(samples: Sequence[Sample], marks: Iterable[Mark]) -> list[tuple[float, float]]:
+    """Return from when to when nobody could see the migration: killed, or QEMU not answering."""
+    spans = []
+    for mark in marks:
+        stopped = mark.fault.kind is Kind.MONITOR and mark.fault.side is Side.SOURCE
+        if mark.at is None or not (mark.fault.kind is Kind.CLIENT or stopped):
+            continue
+        over = mark.mended_at if mark.mended_at is not None else mark.at
+        seen = (sample.at for sample in samples if sample.at > over)
+        spans.append((mark.at, next(seen, math.inf)))
+    return spans
+
+
+def _watched(blind: Iterable[tuple[float, float]], begin: float, end: float | None) -> float | None:
+    """Return how long something took, if somebody saw all of it."""
+    if end is None or any(since < end and until > begin for since, until in blind):
+        return None
+    return max(0.0, end - begin)
 
 
 def _in_postcopy(samples: Sequence[Sample], at: float) -> bool:

@@ -16,6 +16,9 @@ _ASK_AGAIN_SECONDS = 0.5
 _SILENT_SECONDS = 0.8
 _RETRANSMISSIONS = 2
 
+# Who does not answer a knock for that long, where the kernel knows nothing of the connection.
+_KNOCK_SECONDS = 0.6
+
 # Without a look at the connection, a full buffer over a slow link cannot be told from a dead one.
 _UNSEEN_SECONDS = 6.0
 
@@ -57,6 +60,9 @@ class StallWatch:
             f" {format_bytes(sample.remaining_bytes)} left,"
             f" {sample.requests} pages asked for by name"
         )
+        if dead is None and wire is not None and await wire.wait(_KNOCK_SECONDS) is False:
+            # A link that is down at the source's own end takes nothing to be sent.
+            return f"{seen}; nothing is on its way, and nobody answers at the other end"
         if dead is None and stalled >= self._patience:
             # Were it a slow link, this would be a mistake that costs time: make it more rarely.
             self._patience *= 2

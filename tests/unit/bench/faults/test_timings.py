@@ -3,7 +3,7 @@
 import pytest
 
 from postcopy.bench.faults.evidence import Mark
-from postcopy.bench.faults.model import Fault, Kind, Moment
+from postcopy.bench.faults.model import Fault, Kind, Moment, Side
 from postcopy.bench.faults.timings import Event, timings
 from postcopy.migration.phase import Phase
 from postcopy.migration.sample import Sample
@@ -83,3 +83,22 @@ def test_what_a_killed_command_did_not_see_is_not_made_up() -> None:
     samples.append(sample(9.0, Phase.PAUSED, samples[-1].transferred_bytes))
     [found], _ = timings(samples, [], [Mark(FAULT, 2.0, 5.0)])
     assert found.back_seconds is None
+
+
+@pytest.mark.parametrize(
+    "blinding",
+    [
+        Fault(kind=Kind.CLIENT, moment=Moment.POSTCOPY, after=0.0, seconds=1.0),
+        Fault(kind=Kind.MONITOR, moment=Moment.POSTCOPY, after=0.0, seconds=1.0, side=Side.SOURCE),
+    ],
+    ids=["killed", "stopped"],
+)
+def test_what_nobody_could_see_all_of_is_no_figure(blinding: Fault) -> None:
+    samples, events = journey(2.0, 5.4, noticed=3.5), interrupted(3.5)
+    cut = Mark(FAULT, 2.0, 5.0)
+    [early], _ = timings(samples, events, [cut, Mark(blinding, 2.5, 3.0)])
+    assert early.noticed_seconds is None
+    assert early.back_seconds == pytest.approx(0.4)
+    [late], _ = timings(samples, events, [cut, Mark(blinding, 4.0, 5.1)])
+    assert late.noticed_seconds == pytest.approx(1.5)
+    assert late.back_seconds is None

@@ -233,8 +233,9 @@ class TestStall:
     """What a supervisor concludes while no hypervisor says anything."""
 
     class Wire:
-        def __init__(self, connection: Connection | None) -> None:
+        def __init__(self, connection: Connection | None, answers: bool | None = None) -> None:
             self._connection = connection
+            self._answers = answers
 
         async def prepare(self) -> None:
             pass
@@ -243,16 +244,22 @@ class TestStall:
             return self._connection
 
         async def wait(self, seconds: float) -> bool | None:
-            return None
+            return self._answers
 
-    async def noticed(self, connection: Connection | None, seconds: float = 30.0) -> float | None:
+    async def noticed(
+        self,
+        connection: Connection | None,
+        seconds: float = 30.0,
+        *,
+        answers: bool | None = None,
+    ) -> float | None:
         """Return after how many seconds of standstill the connection is taken for dead."""
         watch, clock = StallWatch(), FakeClock(0.0)
         while clock.now() < seconds:
             sample = Sample(
                 at=clock.now(), phase=Phase.POSTCOPY, transferred_bytes=1, remaining_bytes=9
             )
-            if await watch.judge(sample, self.Wire(connection)):
+            if await watch.judge(sample, self.Wire(connection, answers)):
                 return clock.now()
             await clock.sleep(0.05)
         return None
@@ -265,6 +272,15 @@ class TestStall:
         gone = await self.noticed(Connection(count=0))
         assert gone is not None
         assert gone < 2.0
+
+    async def test_a_link_on_which_nothing_is_sent_is_dead_if_nobody_answers(self) -> None:
+        """The source's own end is down: its kernel has nothing on the way that could be lost."""
+        at = await self.noticed(Connection(count=2), answers=False)
+        assert at is not None
+        assert at < 2.0
+        at = await self.noticed(Connection(count=2), answers=True)
+        assert at is not None
+        assert at > 5.0
 
     async def test_a_slow_link_is_left_alone(self) -> None:
         slow = Connection(count=2, unacknowledged_bytes=10**6, silent_seconds=0.2)
