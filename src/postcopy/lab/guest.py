@@ -178,8 +178,9 @@ class LabGuest:
 def not_needed(states: Mapping[str, SideState]) -> list[str]:
     """Return the hosts whose QEMU of a guest is surely not needed any more.
 
-    Kept is whatever runs, and every side of a migration that is under way or interrupted; not the
-    source of one whose destination has everything, which the source may never have heard.
+    Kept is whatever runs, and every side of a migration that is under way or interrupted. A side
+    may take for that what is over, if it never heard the other one say so: the source of a guest
+    that has arrived whole, the destination of one that goes on at its source.
     """
     running = [name for name, state in states.items() if state.run_state == "running"]
     if len(running) != 1:
@@ -187,16 +188,17 @@ def not_needed(states: Mapping[str, SideState]) -> list[str]:
     [home] = running
     arrived = states[home].migration == "completed"
     others = {name: state for name, state in states.items() if name != home}
-    given_away = [
+    mistaken = [
         name
         for name, state in others.items()
-        if arrived and state.migration == "postcopy-paused" and state.run_state in _LEAVING
+        if (arrived and state.migration == "postcopy-paused" and state.run_state in _LEAVING)
+        or (not states[home].migrating and state.run_state == "inmigrate" and state.migrating)
     ]
-    if any(state.migrating for name, state in states.items() if name not in given_away):
+    if any(state.migrating for name, state in states.items() if name not in mistaken):
         return []
-    return given_away + [
+    return mistaken + [
         name
         for name, state in others.items()
         if (state.run_state == "postmigrate" and state.migration == "completed")
-        or state.run_state == "inmigrate"
+        or (state.run_state == "inmigrate" and name not in mistaken)
     ]
