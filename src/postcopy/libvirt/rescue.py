@@ -28,6 +28,7 @@ from postcopy.migration.recovery import Half, Look
 from postcopy.migration.sample import Sample
 from postcopy.qemu.monitor import CommandError, Monitor
 from postcopy.qemu.rescue import QemuHalf
+from postcopy.qemu.rescue import half_of as qemu_half
 from postcopy.qemu.status import sample_of
 
 __all__ = ["LibvirtRescue", "Way", "Ways", "half_of"]
@@ -63,6 +64,7 @@ class LibvirtRescue:
         self._arrived = arrived
         self._monitors: list[QemuHalf | None] = [None, None]
         self._have_none: set[int] = set()
+        self._passed = False
         self._versions: list[Version | None] = [None, None]
         self._able_to_cut = False
         self._hung = False
@@ -128,6 +130,13 @@ class LibvirtRescue:
     async def _half(self, index: int, seen: Seen) -> tuple[Half, str]:
         told = half_of(seen, source=index == 0)
         qemu = self._monitors[index]
+        if index == 0 and qemu is None and self._passed and told is Half.PAUSED:
+            # Once connected past it, libvirt's word may be seconds behind: QEMU is asked itself.
+            with contextlib.suppress(PostcopyError):
+                uri = self._ends.source.uri
+                answer = await pass_on(uri, self._uuid, "query-migrate", {})
+                status = str(answer.get("status", "none"))
+                return qemu_half(status), f"QEMU says {status}"
         if qemu is None or told is Half.GONE:
             return told, f"libvirt says {seen}"
         half, word = await qemu.look()
@@ -208,6 +217,7 @@ class LibvirtRescue:
         else:
             raise RefusedError(route.obstacle or "there is no way past libvirt to this domain")
         await self._past.send_to(uri, source)
+        self._passed = True
 
     async def _settled(self) -> None:
         """Wait until libvirt, too, knows that the migration is interrupted: its job ends then."""

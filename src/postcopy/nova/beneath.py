@@ -7,6 +7,7 @@ from typing import Protocol
 from postcopy.errors import PostcopyError
 from postcopy.libvirt.rescue import Ways
 from postcopy.migration.recovery import Rescue
+from postcopy.migration.sample import Sample
 from postcopy.nova.hypervisors import Hypervisors, Watcher, uris
 from postcopy.nova.rescue import ServerRescue
 
@@ -27,6 +28,10 @@ class OpenRescue(Rescue, Protocol):
 
     async def open(self, *, fresh: bool) -> None:
         """Reach both hosts, as far as they answer."""
+        ...
+
+    async def sample(self, at: float) -> Sample | None:
+        """Return what the source's QEMU says, where it goes on and libvirt has not seen it yet."""
         ...
 
     async def put_records_right(self) -> list[str]:
@@ -172,6 +177,10 @@ class Beneath:
             self._notes.append(f"recovery may lack a way to its guest: {error.message}")
         if self.rescue.obstacles:
             self._notes.append(self.rescue.obstacles)
+
+    async def ahead(self, at: float) -> Sample | None:
+        """Return what QEMU says of what libvirt calls interrupted, if that is so no longer."""
+        return await self.rescue.sample(at) if self.rescue is not None else None
 
     async def close(self) -> None:
         """Let go of them."""

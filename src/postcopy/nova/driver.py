@@ -279,6 +279,10 @@ class NovaDriver:
             if self._follower.lost:
                 # At once: a domain that is seen shut off for 15 s is stopped by Nova, too.
                 await self.put_records_right()
+            if samples[-1].phase is Phase.PAUSED:
+                # After a recovery past libvirt, it may take its time to see what QEMU does.
+                ahead = await self._beneath.ahead(samples[-1].at)
+                samples = [ahead] if ahead is not None else samples
             for sample in samples:
                 yield sample
             if sample.phase.terminal or sample.phase is Phase.PAUSED or self._follower.given_up:

@@ -10,6 +10,7 @@ from postcopy.migration.event import Recovered
 from postcopy.migration.outcome import Fate
 from postcopy.migration.phase import Phase
 from postcopy.migration.recovery import Half
+from postcopy.migration.sample import Sample
 from postcopy.nova.beneath import Places
 from postcopy.testing import FakeRescue
 
@@ -29,6 +30,8 @@ class FakeHelp(FakeRescue):
         self.made: list[tuple[Any, ...]] = []
         self.fresh: list[bool] = []
         self.closed = self.prepared = 0
+        self.ahead = [False] * 9
+        """Whether QEMU goes on already when libvirt still calls it interrupted, the last first."""
         self.refuses = False
         self.at_end: Callable[[], None] = lambda: None
         """What happens once both sides are connected again."""
@@ -44,6 +47,9 @@ class FakeHelp(FakeRescue):
 
     async def prepare(self) -> None:
         self.prepared += 1
+
+    async def sample(self, at: float) -> Sample | None:
+        return Sample(at=at, phase=P.POSTCOPY, status="QEMU's") if self.ahead.pop() else None
 
     async def put_records_right(self) -> list[str]:
         return ["undefined at alpha"]
@@ -99,6 +105,20 @@ async def test_recovered_by_itself_and_nova_finishes(tmp_path: Path) -> None:
     )  # fmt: skip
     assert more["peer_uri"] == "qemu+tcp://beta/system"
     assert (help_.fresh, help_.prepared, help_.closed) == ([True], 1, 1)
+
+
+async def test_what_qemu_has_taken_up_again_is_not_interrupted_once_more(tmp_path: Path) -> None:
+    """libvirt's word is behind for a while: acted on, it would break a connection that is whole."""
+    with world(tmp_path) as w:
+        libvirt = FakeLibvirt(w)
+        help_ = FakeHelp(w, libvirt)
+        help_.ahead = [True, True, True]
+        w.cloud.later += [
+            (18.0, lambda: setattr(libvirt, "says", P.PAUSED)),
+            (18.5, lambda: setattr(libvirt, "says", None)),
+        ]
+        outcome = await w.move(switch_after=10.0, places=PLACES, watcher=libvirt, make_rescue=help_)
+    assert (outcome.fate, outcome.recoveries, help_.calls) == (Fate.COMPLETED, 0, [])
 
 
 async def test_the_schedulers_choice_is_recovered_too(tmp_path: Path) -> None:
