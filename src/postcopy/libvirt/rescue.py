@@ -64,7 +64,7 @@ class LibvirtRescue:
         self._arrived = arrived
         self._monitors: list[QemuHalf | None] = [None, None]
         self._have_none: set[int] = set()
-        self._passed = False
+        self._passed = self._unconnected = False
         self._versions: list[Version | None] = [None, None]
         self._able_to_cut = False
         self._hung = False
@@ -118,6 +118,11 @@ class LibvirtRescue:
             destination, second = Half.SILENT, f"{second}, and {self.route.obstacle}"
         else:
             self._hung = destination is Half.HUNG
+        behind = self._passed and self._monitors[1] is None and first.startswith("QEMU says")
+        if behind and (source, destination) == (Half.ACTIVE, Half.PAUSED):
+            # The source's QEMU goes on only once the other one has answered it; a daemon that was
+            # restarted for that says so much later.
+            destination, second = Half.ACTIVE, f"{second}, which is behind"
         return Look(source, destination, f"{first} and {second}")
 
     async def _halves(self) -> tuple[Seen, Seen]:
@@ -130,13 +135,16 @@ class LibvirtRescue:
     async def _half(self, index: int, seen: Seen) -> tuple[Half, str]:
         told = half_of(seen, source=index == 0)
         qemu = self._monitors[index]
-        if index == 0 and qemu is None and self._passed and told is Half.PAUSED:
+        if index == 0 and qemu is None and self._passed and told in (Half.PAUSED, Half.ACTIVE):
             # Once connected past it, libvirt's word may be seconds behind: QEMU is asked itself.
             with contextlib.suppress(PostcopyError):
                 uri = self._ends.source.uri
                 answer = await pass_on(uri, self._uuid, "query-migrate", {})
                 status = str(answer.get("status", "none"))
                 return qemu_half(status), f"QEMU says {status}"
+        if index == 1 and qemu is None and self._unconnected and told is Half.ACTIVE:
+            # Started again meanwhile, its daemon has missed what QEMU said of the cut.
+            return Half.PAUSED, f"libvirt says {seen}, and nothing is connected"
         if qemu is None or told is Half.GONE:
             return told, f"libvirt says {seen}"
         half, word = await qemu.look()
@@ -165,7 +173,8 @@ class LibvirtRescue:
         if qemu is not None:
             await qemu.break_off()
         elif way is not None and self._able_to_cut:
-            await way.cut(await name_there(self._ends.destination, self._uuid))
+            name = await name_there(self._ends.destination, self._uuid)
+            self._unconnected = not await way.cut(name)
         elif way is not None:
             async with self._past.borrowing(way) as command:
                 with contextlib.suppress(CommandError):
@@ -203,7 +212,7 @@ class LibvirtRescue:
 
         :raises PostcopyError: when that is refused.
         """
-        route = self.route
+        route, self._unconnected = self.route, False
         if route.resume:
             await self._resume()
             return
