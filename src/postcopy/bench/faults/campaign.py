@@ -171,6 +171,9 @@ class Campaign:
             text = json.dumps(evidence.to_dict(), indent=1, default=str)
             (self._of(plan) / _EVIDENCE).write_text(text)
             done(self._result(plan))
+            if evidence.left and waiting:
+                progress(f"a new lab, because of {plan.name}: {evidence.left}")
+                await floor.up(lambda stage: None)
 
     async def _once(self, floor: Floor, plan: RunPlan, patience: Patience | None) -> Evidence:
         directory = self._of(plan)

@@ -66,6 +66,7 @@ class Evidence:
     :ivar memory: None where the guest could not be asked.
     :ivar words: the last that the QEMUs and the commands had to say, by the log's name.
     :ivar trouble: why the run could not be carried out, if it could not.
+    :ivar left: what could not be taken away afterwards, if anything.
     """
 
     started_at: float
@@ -78,6 +79,7 @@ class Evidence:
     memory: Memory | None = None
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     trouble: str = ""
+    left: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values."""

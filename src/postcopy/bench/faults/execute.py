@@ -5,7 +5,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from postcopy.bench.faults.breaking import Breaker
@@ -44,7 +44,10 @@ class Patience:
 async def execute(
     floor: Floor, plan: RunPlan, directory: Path, patience: Patience | None = None
 ) -> Evidence:
-    """Carry out a run, keep its journal and logs in a directory, and leave nothing else behind."""
+    """Carry out a run, keep its journal and logs in a directory, and leave nothing else behind.
+
+    Where something is left all the same, `Evidence.left` says so: the lab is to be made anew.
+    """
     started_at = time.time()
     link = LinkFaults(floor.link(), plan.rate)
     try:
@@ -53,10 +56,15 @@ async def execute(
     except PostcopyError as error:
         trouble = f"not begun: {error.message}"
         return Evidence(started_at=started_at, ended_at=time.time(), trouble=trouble)
+    left = ""
     try:
-        return await _carry_out(subject, plan, link, directory, patience or Patience())
+        evidence = await _carry_out(subject, plan, link, directory, patience or Patience())
     finally:
-        await asyncio.shield(_clean(subject, link, directory))
+        try:
+            await asyncio.shield(_clean(subject, link, directory))
+        except PostcopyError as error:
+            left = error.message
+    return replace(evidence, left=left)
 
 
 async def _carry_out(

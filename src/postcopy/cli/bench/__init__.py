@@ -7,12 +7,12 @@ from postcopy.cli.lazy import LazyGroup
 __all__ = ["bench"]
 
 _COMMANDS = {
+    "run": ("postcopy.cli.bench.run", "Move real guests by each method; what did it cost them?"),
+    "compare": ("postcopy.cli.bench.compare", "Two methods or two records against each other."),
     "faults": (
         "postcopy.cli.bench.faults",
         "Break links, daemons and commands while guests move.",
     ),
-    "run": ("postcopy.cli.bench.run", "Move real guests by each method; what did it cost them?"),
-    "compare": ("postcopy.cli.bench.compare", "Two methods or two records against each other."),
 }
 
 

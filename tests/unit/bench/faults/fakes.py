@@ -68,6 +68,7 @@ class FakeSubject:
         self._commands = commands
         self._helped = helped
         self.continuous = True
+        self.clings = False
         self.beats: list[Record] = []
         """What is heard at the source."""
         self.looks: list[Sight] = []
@@ -110,6 +111,8 @@ class FakeSubject:
 
     async def remove(self) -> None:
         self.done.append("removed")
+        if self.clings:
+            raise UnavailableError("its daemon hangs")
 
 
 class FakeFloor:

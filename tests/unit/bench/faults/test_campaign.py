@@ -93,6 +93,16 @@ async def test_a_run_that_could_not_be_tried_is_tried_in_a_new_lab() -> None:
     assert campaign.results()[0].ruling.fate is Fate.MOVED
 
 
+async def test_a_lab_in_which_something_is_left_is_made_anew() -> None:
+    campaign = Campaign.begin(PLANS)
+    clinging = subject()
+    clinging.clings = True
+    floor = FakeFloor(clinging, subject(), subject())
+    await campaign.run([floor], QUICK)
+    assert [result.ruling.fate for result in campaign.results()] == [Fate.MOVED] * 3
+    assert floor.done == ["up", "up", "down"]
+
+
 async def test_figures_tell_what_became_of_guests() -> None:
     campaign = Campaign.begin(PLANS)
     await campaign.run([FakeFloor(subject(), twice(), subject())], QUICK)
