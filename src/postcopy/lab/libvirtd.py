@@ -113,10 +113,9 @@ async def ensure(host: Host) -> None:
 
     :raises UnavailableError: when it does not come up.
     """
-    if pid(host) is not None:
-        return
-    _configure(host)
-    await host.run("/usr/sbin/libvirtd", "--daemon", "--listen", "--pid-file", _PID_FILE)
+    if pid(host) is None:
+        _configure(host)
+        await host.run("/usr/sbin/libvirtd", "--daemon", "--listen", "--pid-file", _PID_FILE)
     deadline = time.monotonic() + _START_SECONDS
     while True:
         asked = await host.run(

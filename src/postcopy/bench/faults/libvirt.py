@@ -64,6 +64,8 @@ async def kill_daemon(host: Host) -> Mend:
     await host.run("kill", f"-{signal.SIGKILL}", str(number))
 
     async def start() -> None:
+        while libvirtd.pid(host) == number:  # noqa: ASYNC110 - it is dying, and tells nobody
+            await asyncio.sleep(0.01)
         await libvirtd.ensure(host)
 
     return start
