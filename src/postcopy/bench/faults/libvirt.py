@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from postcopy import pids
-from postcopy.bench.faults import monitor
 from postcopy.bench.faults.domains import look_for
 from postcopy.bench.faults.floor import DESTINATION, SOURCE, Mend, Sight
-from postcopy.bench.faults.model import Fault, Kind, Moment, RunPlan, Side
+from postcopy.bench.faults.model import Fault, Kind, RunPlan, Side
+from postcopy.bench.faults.subject import LabSubject
 from postcopy.errors import NotFoundError
 from postcopy.lab import libvirtd
 from postcopy.lab.domain import LabDomain
@@ -17,9 +17,6 @@ from postcopy.lab.host import Host
 from postcopy.lab.lab import Lab
 from postcopy.lab.link import DataLink
 from postcopy.lab.machine import GuestSpec
-from postcopy.lab.observer import Observation
-from postcopy.lab.records import Record, Verdict
-from postcopy.processes import this_command
 
 __all__ = ["LibvirtFloor", "LibvirtSubject", "kill_daemon"]
 
@@ -71,66 +68,37 @@ async def kill_daemon(host: Host) -> Mend:
     return start
 
 
-class LibvirtSubject:
+class LibvirtSubject(LabSubject[LabDomain]):
     """A `postcopy.bench.faults.floor.Subject`."""
 
-    def __init__(self, domain: LabDomain, plan: RunPlan) -> None:
-        self.domain = domain
-        self.plan = plan
-
-    @property
-    def name(self) -> str:
-        return self.domain.spec.name
-
-    def migrate(self) -> list[str]:
-        where = [self.name, DESTINATION, "--lab", self.domain.lab.name]
-        return this_command("migrate", *where, "--policy", self.plan.policy)
-
-    def attach(self) -> list[str] | None:
-        return this_command("attach", self.name)
-
-    async def tell(self, come: Callable[[Moment], None]) -> None:
-        """The command says it all."""
+    def qemu(self, host: str) -> int | None:
+        return self.guest.qemu(host)
 
     async def strike(self, fault: Fault) -> Mend:
-        host = SOURCE if fault.side is Side.SOURCE else DESTINATION
         if fault.kind is Kind.DAEMON:
-            return await kill_daemon(self.domain.hosts[host])
-        if fault.kind is not Kind.MONITOR:
-            raise ValueError(f"libvirt has no {fault.kind}")
-        pid = self.domain.qemu(host)
-        if pid is None:
-            raise NotFoundError(f"there is no QEMU on {host} to stop", hint="was it over already?")
-        return await monitor.stop(pid)
+            host = SOURCE if fault.side is Side.SOURCE else DESTINATION
+            return await kill_daemon(self.guest.hosts[host])
+        return await super().strike(fault)
 
     async def look(self) -> Sight:
-        return await look_for(self.domain.hosts, self.domain.uuid)
-
-    async def verify(self) -> Verdict:
-        return await self.domain.verify()
-
-    def observe(self, started_at: float, ended_at: float) -> Observation:
-        return self.domain.observe(started_at, ended_at)
-
-    def heard(self, host: str) -> list[Record]:
-        return self.domain.heard(host)
+        return await look_for(self.guest.hosts, self.guest.uuid)
 
     def logs(self) -> Mapping[str, Path]:
         kept = {}
-        for name, host in self.domain.hosts.items():
-            kept[f"console-{name}.log"] = self.domain.console_log(name)
-            kept[f"qemu-{name}.log"] = self.domain.qemu_log(name)
+        for name, host in self.guest.hosts.items():
+            kept[f"console-{name}.log"] = self.guest.console_log(name)
+            kept[f"qemu-{name}.log"] = self.guest.qemu_log(name)
             kept[f"libvirtd-{name}.log"] = host.root_dir / "var/log/libvirt/libvirtd.log"
         return kept
 
     async def remove(self) -> None:
-        hosts = self.domain.hosts
+        hosts = self.guest.hosts
         # By force: one that hangs would hold up its daemon, too.
-        doomed = {self.domain.qemu(host) for host in hosts} - {None}
+        doomed = {self.qemu(host) for host in hosts} - {None}
         await pids.end(lambda pid: pid in doomed)
         await asyncio.gather(*(libvirtd.ensure(host) for host in hosts.values()))
-        await self.domain.stop()
+        await self.guest.stop()
         for name, host in hosts.items():
-            self.domain.qemu_log(name).unlink(missing_ok=True)
+            self.guest.qemu_log(name).unlink(missing_ok=True)
             # The daemon writes on at the end of it.
             (host.root_dir / "var/log/libvirt/libvirtd.log").open("w").close()

@@ -6,22 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from postcopy import pids
-from postcopy.bench.faults import monitor
 from postcopy.bench.faults.domains import look_for
-from postcopy.bench.faults.floor import DESTINATION, SOURCE, Mend, Sight
+from postcopy.bench.faults.floor import SOURCE, Sight
 from postcopy.bench.faults.libvirt import kill_daemon
-from postcopy.bench.faults.model import Fault, Kind, Moment, RunPlan, Side
-from postcopy.errors import NotFoundError, PostcopyError
+from postcopy.bench.faults.model import Kind, RunPlan
+from postcopy.bench.faults.subject import LabSubject
+from postcopy.errors import PostcopyError
 from postcopy.lab import libvirtd
 from postcopy.lab.host import Host
 from postcopy.lab.lab import Lab
 from postcopy.lab.link import DataLink
 from postcopy.lab.machine import GuestSpec
-from postcopy.lab.observer import Observation
 from postcopy.lab.openstack import service, services
 from postcopy.lab.openstack.server import LabServer
-from postcopy.lab.records import Record, Verdict
-from postcopy.processes import this_command
 from postcopy.setup.arrival_hook import plan_hook
 
 __all__ = ["NovaFloor"]
@@ -75,45 +72,24 @@ async def _prepare(host: Host) -> None:
     await (await kill_daemon(host))()
 
 
-class NovaSubject:
+class NovaSubject(LabSubject[LabServer]):
     """A `postcopy.bench.faults.floor.Subject`.
 
     :param domain: what Nova has called the server's domain.
     """
 
-    def __init__(self, server: LabServer, plan: RunPlan, domain: str) -> None:
-        self._server = server
-        self._plan = plan
+    def __init__(self, guest: LabServer, plan: RunPlan, domain: str) -> None:
+        super().__init__(guest, plan)
         self._domain = domain
 
-    @property
-    def name(self) -> str:
-        return self._server.spec.name
-
-    def migrate(self) -> list[str]:
-        where = [self.name, DESTINATION, "--lab", self._server.lab.name]
-        return this_command("migrate", *where, "--policy", self._plan.policy)
-
-    def attach(self) -> list[str] | None:
-        return this_command("attach", self.name)
-
-    async def tell(self, come: Callable[[Moment], None]) -> None:
-        """The command says it all."""
-
-    async def strike(self, fault: Fault) -> Mend:
-        if fault.kind is not Kind.MONITOR:
-            raise ValueError(f"Nova has no {fault.kind}")
-        host = SOURCE if fault.side is Side.SOURCE else DESTINATION
-        pid = self._qemu(host)
-        if pid is None:
-            raise NotFoundError(f"there is no QEMU on {host} to stop", hint="was it over already?")
-        return await monitor.stop(pid)
+    def qemu(self, host: str) -> int | None:
+        return self.guest.hosts[host].qemu(f"/run/libvirt/qemu/{self._domain}.pid")
 
     async def look(self) -> Sight:
         """Look at both libvirts, and at what Nova and Placement have on record."""
-        sight = await look_for(self._server.hosts, self._server.uuid)
+        sight = await look_for(self.guest.hosts, self.guest.uuid)
         try:
-            told = await self._server.on_record()
+            told = await self.guest.on_record()
         except PostcopyError as error:
             return replace(sight, settled=False, records=f"the cloud says: {error.message}")
         wrong = [sight.records] if sight.records else []
@@ -126,30 +102,18 @@ class NovaSubject:
         settled = sight.settled and told["task"] is None
         return replace(sight, records="; ".join(wrong), settled=settled)
 
-    async def verify(self) -> Verdict:
-        return await self._server.verify()
-
-    def observe(self, started_at: float, ended_at: float) -> Observation:
-        return self._server.observe(started_at, ended_at)
-
-    def heard(self, host: str) -> list[Record]:
-        return self._server.heard(host)
-
     def logs(self) -> Mapping[str, Path]:
         kept = {}
-        for name, host in self._server.hosts.items():
-            kept[f"console-{name}.log"] = self._server.console_log(name)
+        for name, host in self.guest.hosts.items():
+            kept[f"console-{name}.log"] = self.guest.console_log(name)
             kept[f"qemu-{name}.log"] = host.root_dir / f"var/log/libvirt/qemu/{self._domain}.log"
             kept[f"nova-{name}.log"] = host.root_dir / _NOVA_LOG
         return kept
 
     async def remove(self) -> None:
-        hosts = self._server.hosts
+        hosts = self.guest.hosts
         # By force: one that hangs would hold up its daemon, too, and Nova behind that.
-        doomed = {self._qemu(host) for host in hosts} - {None}
+        doomed = {self.qemu(host) for host in hosts} - {None}
         await pids.end(lambda pid: pid in doomed)
         await asyncio.gather(*(libvirtd.ensure(host) for host in hosts.values()))
-        await self._server.stop()
-
-    def _qemu(self, host: str) -> int | None:
-        return self._server.hosts[host].qemu(f"/run/libvirt/qemu/{self._domain}.pid")
+        await self.guest.stop()

@@ -5,17 +5,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from postcopy import pids
-from postcopy.bench.faults import monitor
-from postcopy.bench.faults.floor import DESTINATION, SOURCE, Copy, Mend, Sight
-from postcopy.bench.faults.model import Fault, Kind, Moment, RunPlan, Side
-from postcopy.errors import NotFoundError, PostcopyError
+from postcopy.bench.faults.floor import SOURCE, Copy, Sight
+from postcopy.bench.faults.model import Kind, RunPlan
+from postcopy.bench.faults.subject import LabSubject
+from postcopy.errors import PostcopyError
 from postcopy.lab.guest import LabGuest
 from postcopy.lab.lab import Lab
 from postcopy.lab.link import DataLink
 from postcopy.lab.machine import GuestSpec
-from postcopy.lab.observer import Observation
-from postcopy.lab.records import Record, Verdict
-from postcopy.processes import this_command
 
 __all__ = ["QemuFloor"]
 
@@ -47,38 +44,14 @@ class QemuFloor:
         return QemuSubject(await LabGuest.start(self._lab, spec, SOURCE), plan)
 
 
-class QemuSubject:
+class QemuSubject(LabSubject[LabGuest]):
     """A `postcopy.bench.faults.floor.Subject`."""
 
-    def __init__(self, guest: LabGuest, plan: RunPlan) -> None:
-        self._guest = guest
-        self._plan = plan
-
-    @property
-    def name(self) -> str:
-        return self._guest.spec.name
-
-    def migrate(self) -> list[str]:
-        where = [self.name, DESTINATION, "--lab", self._guest.lab.name]
-        return this_command("migrate", *where, "--policy", self._plan.policy)
-
-    def attach(self) -> list[str] | None:
-        return this_command("attach", self.name)
-
-    async def tell(self, come: Callable[[Moment], None]) -> None:
-        """The command says it all."""
-
-    async def strike(self, fault: Fault) -> Mend:
-        if fault.kind is not Kind.MONITOR:
-            raise ValueError(f"bare QEMUs have no {fault.kind}")
-        host = SOURCE if fault.side is Side.SOURCE else DESTINATION
-        pid = self._guest.sides[host].pid
-        if pid is None:
-            raise NotFoundError(f"there is no QEMU on {host} to stop", hint="was it over already?")
-        return await monitor.stop(pid)
+    def qemu(self, host: str) -> int | None:
+        return self.guest.sides[host].pid
 
     async def look(self) -> Sight:
-        found = await asyncio.gather(*(self._look(host) for host in self._guest.sides))
+        found = await asyncio.gather(*(self._look(host) for host in self.guest.sides))
         copies = tuple(copy for copy, _ in found if copy is not None)
         left = [copy for copy in copies if not copy.running]
         records = "; ".join(f"a QEMU is left on {copy.host}, {copy.state}" for copy in left)
@@ -87,7 +60,7 @@ class QemuSubject:
     async def _look(self, host: str) -> tuple[Copy | None, bool]:
         """Return what is on a host, and whether no migration is under way or broken there."""
         try:
-            state = await self._guest.sides[host].look()
+            state = await self.guest.sides[host].look()
         except PostcopyError as error:
             return Copy(host, error.message, running=False), False
         if state is None:
@@ -95,22 +68,13 @@ class QemuSubject:
         said = f"{state.run_state} (migration: {state.migration})"
         return Copy(host, said, state.run_state == "running"), not state.migrating
 
-    async def verify(self) -> Verdict:
-        return await self._guest.verify()
-
-    def observe(self, started_at: float, ended_at: float) -> Observation:
-        return self._guest.observe(started_at, ended_at)
-
-    def heard(self, host: str) -> list[Record]:
-        return self._guest.heard(host)
-
     def logs(self) -> Mapping[str, Path]:
-        sides = self._guest.sides.items()
+        sides = self.guest.sides.items()
         kept = {f"console-{host}.log": side.console_log for host, side in sides}
         return kept | {f"qemu-{host}.log": side.log for host, side in sides}
 
     async def remove(self) -> None:
         # By force: one that hangs hears no request to end.
-        doomed = {side.pid for side in self._guest.sides.values()} - {None}
+        doomed = {side.pid for side in self.guest.sides.values()} - {None}
         await pids.end(lambda pid: pid in doomed)
-        await self._guest.stop()
+        await self.guest.stop()

@@ -20,14 +20,14 @@ class VirshFloor(LibvirtFloor):
     name = "virsh"
 
     async def boot(self, plan: RunPlan) -> "VirshSubject":
-        return VirshSubject((await super().boot(plan)).domain, plan)
+        return VirshSubject((await super().boot(plan)).guest, plan)
 
 
 class VirshSubject(LibvirtSubject):
     """A `postcopy.bench.faults.floor.Subject` that nobody helps."""
 
     def migrate(self) -> list[str]:
-        hosts = self.domain.hosts
+        hosts = self.guest.hosts
         options = ("--live", "--p2p", "--persistent", "--undefinesource", "--postcopy")
         # virsh takes whole seconds, one at least.
         soon = ("--timeout", str(max(1, round(self.plan.switch_after))), "--timeout-postcopy")
@@ -39,9 +39,9 @@ class VirshSubject(LibvirtSubject):
 
     async def tell(self, come: Callable[[Moment], None]) -> None:
         """Hear of it from the source's libvirt: virsh says nothing until all is over."""
-        connection = await Connection.open(libvirtd.uris(self.domain.hosts[SOURCE])["unix"])
+        connection = await Connection.open(libvirtd.uris(self.guest.hosts[SOURCE])["unix"])
         try:
-            async with connection.events(self.domain.uuid) as events:
+            async with connection.events(self.guest.uuid) as events:
                 while True:
                     for moment in moments_of(await events.get()):
                         come(moment)
