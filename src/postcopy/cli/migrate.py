@@ -1,6 +1,5 @@
 """``postcopy migrate``."""
 
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -166,14 +165,7 @@ async def carry(
     # The journal first: if it cannot be written, nothing must have been begun.
     with session.claimed(request.guest, of), session.open_journal() as journal:
         move = await prepare(request, journal)
-        run = journal.begin(
-            guest=request.guest,
-            source=move.source,
-            destination=move.destination,
-            policy=policies.spec_of(request.policy),
-            driver={**move.record(), "claim": of},
-            started_at=time.time(),
-        )
+        run = session.begin(journal, request, move, of)
         outcome = await session.watch(
             move,
             request.policy,

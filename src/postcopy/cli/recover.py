@@ -1,7 +1,6 @@
 """``postcopy recover``: a post-copy that somebody left interrupted is brought to its end."""
 
 import os
-import time
 from dataclasses import replace
 
 import click
@@ -141,14 +140,7 @@ async def _recover(
     request: Request, of: str | None, journal: Journal, seconds: float | None, format_: str
 ) -> None:
     move = await moves.found(request)
-    run = journal.begin(
-        guest=request.guest,
-        source=move.source,
-        destination=move.destination,
-        policy=policies.spec_of(request.policy),
-        driver={**move.record(), "claim": of},
-        started_at=time.time(),
-    )
+    run = session.begin(journal, request, move, of)
     outcome = await session.watch(
         move,
         request.policy,

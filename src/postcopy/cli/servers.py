@@ -1,12 +1,10 @@
 """``postcopy recover`` for a cloud's server: at the libvirts beneath, then in Nova's records."""
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from postcopy import policy as policies
 from postcopy.cli import clouds, session
 from postcopy.cli.compute_hosts import ComputeHosts
 from postcopy.cli.output import print_data, print_table
@@ -138,18 +136,10 @@ class _Recovery:
 
     async def _recover(self, seconds: float | None) -> tuple[Run, Outcome]:
         move = clouds.CloudMove(self._driver, self._hosts)
-        policy = policies.find("precopy")  # nothing is to be switched any more
-        run = self._journal.begin(
-            guest=self._request.guest,
-            source=move.source,
-            destination=move.destination,
-            policy=policies.spec_of(policy),
-            driver=move.record(),
-            started_at=time.time(),
-        )
+        run = session.begin(self._journal, self._request, move)
         outcome = await session.watch(
             move,
-            policy,
+            self._request.policy,
             self._journal,
             run,
             downtime_limit=self._request.downtime_limit,

@@ -1,14 +1,17 @@
 """What every command that watches a migration does: claim, record, show, settle, report."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
+from postcopy import policy as policies
 from postcopy.cli.display import display_for
 from postcopy.cli.forecasts import Forecasts
 from postcopy.cli.output import print_data, print_table
+from postcopy.cli.request import Request
 from postcopy.errors import MigrationError
 from postcopy.migration.claim import claim, holder
 from postcopy.migration.conduct import Move, carry_out, hold_requests
@@ -20,6 +23,7 @@ from postcopy.paths import state_dir
 from postcopy.units import format_bytes, format_seconds
 
 __all__ = [
+    "begin",
     "claimed",
     "complain",
     "conclude",
@@ -44,6 +48,21 @@ def claimed(guest: str, of: str | None = None) -> Iterator[None]:
     hold_requests()  # they may come as soon as the claim is seen
     with claim(state_dir() / "locks", guest, of):
         yield
+
+
+def begin(journal: Journal, request: Request, move: Move, of: str | None = None) -> Run:
+    """Put a run on record, which must be done before anything is begun or touched.
+
+    :param of: which guest of its name it is about, as it was claimed; None for all of them.
+    """
+    return journal.begin(
+        guest=request.guest,
+        source=move.source,
+        destination=move.destination,
+        policy=policies.spec_of(request.policy),
+        driver={**move.record(), "claim": of},
+        started_at=time.time(),
+    )
 
 
 def supervisor_of(guest: str, of: str | None = None) -> int | None:
