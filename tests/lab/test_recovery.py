@@ -215,6 +215,37 @@ def test_what_virsh_left_paused_is_recovered(domain: Domain) -> None:
     domain.assert_whole()
 
 
+def test_a_call_that_outlives_the_cut_does_not_run_the_guest_twice(domain: Domain) -> None:
+    """Both daemons speak over the link that breaks, one way only: the call cannot take its leave.
+
+    Connected while it still tries to, the source's copy went on, too (libvirt 11.3).
+    """
+    alpha, beta = domain.uris["alpha"]["unix"], domain.lab.host("beta")
+    there = f"qemu+tcp://{beta.data_address}/system"
+    soon = ("--postcopy", "--timeout", "1", "--timeout-postcopy")
+    options = ("--live", "--p2p", "--persistent", "--undefinesource", *soon)
+    host = domain.lab.host("alpha")
+    with subprocess.Popen(
+        host.command("virsh", "migrate", *options, DOMAIN, there),
+        env=dict(host.environment()), stderr=subprocess.PIPE, text=True,
+    ) as virsh:  # fmt: skip
+        deadline = time.monotonic() + 30
+        while "post-copy" not in domain.virsh("alpha", "domstate", "--reason", DOMAIN):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        time.sleep(0.8)  # until the destination has taken the guest over
+        asyncio.run(domain.cut.link.drop(("beta",)))
+        ways = ("--source-host", "alpha", "--dest-host", "beta", "--lab", LAB)
+        known = ("--from", alpha, "--peer-uri", there)
+        with spawn("recover", DOMAIN, domain.uris["beta"]["tcp"], *known, *ways) as process:
+            read_until("carries nothing", process)
+            time.sleep(3.0)  # the longer, the later TCP tries again what the daemons want to say
+            domain.cut.mend()
+            finish(process)
+        virsh.communicate(timeout=60)
+    domain.assert_whole()
+
+
 def test_without_a_way_to_recover_it_says_so_beforehand(domain: Domain) -> None:
     alpha, beta = domain.uris["alpha"]["unix"], domain.uris["beta"]
     migrate = ("migrate", DOMAIN, beta["tcp"], "--from", alpha, "--peer-uri", beta["peer"])

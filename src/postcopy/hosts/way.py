@@ -11,6 +11,7 @@ __all__ = ["HostWay"]
 _SECONDS = 10.0
 _RESTART_SECONDS = 120.0
 _CONNECTION = re.compile(r"\s(\S+):(\d+)\s+(\S+):(\d+)\s+users:")
+_DAEMON = r'"(libvirtd|virtqemud)",'
 _MONITOR = re.compile(r"<monitor path=(['\"])(/.+?)\1")
 
 # Closes a connection that it has made for that, as `ss -K` closes others (sock_diag(7)).
@@ -95,7 +96,7 @@ class HostWay:
     async def cut(self, domain: str) -> int:
         found = await self._connections(domain)
         for here, there in found:
-            await self._access.run("ss", "-K", "-tn", "src", here, "dst", there, seconds=_SECONDS)
+            await self._close(here, there)
         if found and set(found) & set(await self._connections(domain)):
             raise UnavailableError(
                 f"the kernel of host {self._access.name} does not close connections",
@@ -103,19 +104,36 @@ class HostWay:
             )
         return len(found)
 
+    async def hang_up(self) -> bool:
+        served = await self._access.run("ss", "-tlnHO", seconds=_SECONDS)
+        ports = {line.split()[3].rpartition(":")[2] for line in served.stdout.splitlines()}
+        made = [
+            (f"{here}:{port}", f"{there}:{other}")
+            for here, port, there, other in await self._connected(_DAEMON)
+            if port not in ports
+        ]
+        if len(made) != 1:
+            return False
+        await self._close(*made[0])
+        return True
+
+    async def _close(self, here: str, there: str) -> None:
+        await self._access.run("ss", "-K", "-tn", "src", here, "dst", there, seconds=_SECONDS)
+
     async def _connections(self, domain: str) -> list[tuple[str, str]]:
         """Return both ends of the connections that carry a domain, and nobody else's."""
         pid = await self._pid(domain)
+        return [
+            (f"{here}:{port}", f"{there}:{other}")
+            for here, port, there, other in await self._connected(f"pid={pid},")
+            if self._ports[0] <= int(port) <= self._ports[1]
+        ]
+
+    async def _connected(self, of: str) -> list[tuple[str, ...]]:
+        """Return address and port of both ends of connections whose line tells of a process."""
         listed = await self._access.run("ss", "-tnpHO", "state", "connected", seconds=_SECONDS)
-        found = []
-        for line in listed.stdout.splitlines():
-            match = _CONNECTION.search(line)
-            if match is None or f"pid={pid}," not in line:
-                continue
-            here, port, there, other = match.groups()
-            if self._ports[0] <= int(port) <= self._ports[1]:
-                found.append((f"{here}:{port}", f"{there}:{other}"))
-        return found
+        lines = (line for line in listed.stdout.splitlines() if re.search(of, line))
+        return [match.groups() for line in lines if (match := _CONNECTION.search(line))]
 
     async def awake(self, domain: str) -> bool | None:
         try:

@@ -13,6 +13,7 @@ import libvirt
 
 from postcopy import known_issues
 from postcopy.errors import PostcopyError, RefusedError, UnavailableError
+from postcopy.libvirt import call
 from postcopy.libvirt.connection import Connection, Version
 from postcopy.libvirt.ends import Ends
 from postcopy.libvirt.halves import half_of, name_there
@@ -216,9 +217,10 @@ class LibvirtRescue:
         if route.resume:
             await self._resume()
             return
+        if await self._settled() and self._outlived():
+            await call.end(self._ends, self._uuid, self._ways.source)
         source, destination = self._monitors
         if route.destination is Reach.SECOND and destination is not None:
-            await self._settled()
             uri = await self._past.listen(destination.command)
         elif route.destination is Reach.BORROWED and (way := self._ways.destination) is not None:
             async with self._past.borrowing(way) as command:
@@ -228,15 +230,21 @@ class LibvirtRescue:
         await self._past.send_to(uri, source)
         self._passed = True
 
-    async def _settled(self) -> None:
-        """Wait until libvirt, too, knows that the migration is interrupted: its job ends then."""
+    def _outlived(self) -> bool:
+        """Return whether the source's libvirt is one whose call may outlive the cut, with harm."""
+        version = self._versions[0]
+        return version is not None and not known_issues.issue("no-resume").affects(version)
+
+    async def _settled(self) -> bool:
+        """Wait until libvirt, too, knows that it is interrupted; return whether it does."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_SECONDS):
                 while True:
                     seen, _ = await self._halves()
                     if half_of(seen, source=True) is Half.PAUSED:
-                        return
+                        return True
                     await asyncio.sleep(0.05)
+        return False
 
     async def arrived(self) -> None:
         """Have libvirt's records put right."""

@@ -34,6 +34,15 @@ class Way(Protocol):
         """
         ...
 
+    async def hang_up(self) -> bool:
+        """Close the only connection that the host's libvirt has made to another one.
+
+        Of several, nobody here knows whose they are.
+
+        :returns: whether there was just one.
+        """
+        ...
+
     async def awake(self, domain: str) -> bool | None:
         """Return whether the main loop of a domain's QEMU turns, seen from outside; None if unseen.
 

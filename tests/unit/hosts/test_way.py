@@ -48,6 +48,8 @@ class Host(LocalHost):
                     kept = (c for c in self._connections if f"{here} {there}" not in c)
                     self._connections = list(kept)
                 return Completed(0, "", "")
+            case ("ss", "-tlnHO"):
+                return Completed(0, "LISTEN 0 4096 0.0.0.0:16509 0.0.0.0:*", "")
             case ("ss", *_):
                 return Completed(0, "\n".join(self._connections), "")
         return await super().run(*argv, stdin=stdin, seconds=seconds)
@@ -72,6 +74,28 @@ async def test_only_the_connections_that_carry_the_domain_are_closed() -> None:
 async def test_a_kernel_that_does_not_close_them_is_told() -> None:
     with pytest.raises(UnavailableError, match="does not close"):
         await way(Host(closes=False)).cut("web")
+
+
+DAEMONS = """\
+ESTAB 0 0 198.18.0.2:16509 198.18.0.1:51000 users:(("libvirtd",pid=7,fd=20))
+ESTAB 0 28 198.18.0.2:51111 198.18.0.1:16509 users:(("libvirtd",pid=7,fd=31))
+"""
+
+
+async def test_of_a_daemon_only_what_it_has_made_itself_is_closed() -> None:
+    host = Host()
+    host._connections = DAEMONS.splitlines()
+    assert await way(host).hang_up()
+    assert host.left == ["198.18.0.2:16509"]
+    assert not await way(host).hang_up()
+
+
+async def test_of_several_that_a_daemon_has_made_none_is_closed() -> None:
+    host = Host()
+    other = DAEMONS.splitlines()[1].replace("51111", "51112").replace("198.18.0.1", "198.18.0.9")
+    host._connections = [*DAEMONS.splitlines(), other]
+    assert not await way(host).hang_up()
+    assert len(host.left) == 3
 
 
 async def test_a_domain_that_is_not_there_is_told() -> None:

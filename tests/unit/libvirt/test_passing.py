@@ -39,6 +39,9 @@ class Daemon:
     async def cut(self, domain: str) -> int:
         return 0
 
+    async def hang_up(self) -> bool:
+        return False
+
     async def awake(self, domain: str) -> bool | None:
         return True
 
