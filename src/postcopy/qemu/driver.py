@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from qemu.qmp import EventListener, Message
@@ -72,6 +73,7 @@ class QemuDriver:
         """What brings both QEMUs together again after a cut."""
         self._phase = Phase.SETUP
         self._paused = False
+        self._called_off = False
 
     def record(self) -> Mapping[str, Any]:
         """Return both endpoints and the options."""
@@ -196,6 +198,7 @@ class QemuDriver:
                 hint="let it finish",
             )
         await self._source.execute("migrate_cancel")
+        self._called_off = True
 
     async def pause(self) -> None:
         """Stop the guest at the source; it goes on at whichever end it is found afterwards."""
@@ -271,6 +274,10 @@ class QemuDriver:
             _log.warning("QEMU says %r, a state never heard of", sample.status)
         if sample.phase is Phase.COMPLETED:
             return await self._confirmed(sample)
+        if self._called_off and sample.phase in (Phase.FAILED, Phase.CANCELLED):
+            # QEMU calls it off by shutting its connection, and may take that for a failure of its
+            # channel. It was not called off in post-copy: the guest is whole at the source.
+            return replace(sample, phase=Phase.CANCELLED, error="")
         return sample
 
     async def _confirmed(self, sample: Sample) -> Sample:

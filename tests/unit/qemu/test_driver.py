@@ -211,6 +211,31 @@ async def test_cancel_looks_before_it_acts(pair: Pair) -> None:
     await driver.close()
 
 
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+async def test_one_that_was_called_off_ends_so_whatever_qemu_calls_it(
+    pair: Pair, status: str
+) -> None:
+    def cancel(arguments: dict[str, Any]) -> dict[str, Any]:
+        pair.becomes(status, **{"error-desc": "Channel error: Input/output error"})
+        return {}
+
+    pair.source.replies["migrate_cancel"] = cancel
+    driver = pair.driver()
+    supervisor = Supervisor(driver, AfterFirstPass())
+    supervisor.ask_to_cancel()
+    outcome = await supervisor.run()
+    await driver.close()
+    assert (outcome.fate, outcome.error) == (Fate.CANCELLED, "")
+
+
+async def test_a_failure_that_nobody_asked_for_keeps_its_words(pair: Pair) -> None:
+    samples = play(pair, pair.driver())
+    await anext(samples)
+    pair.becomes("failed", **{"error-desc": "Channel error: Input/output error"})
+    last = [sample async for sample in samples][-1]
+    assert (last.phase, last.error) == (Phase.FAILED, "Channel error: Input/output error")
+
+
 async def test_a_source_that_dies_is_told_and_not_mistaken_for_success(pair: Pair) -> None:
     samples = play(pair, pair.driver())
     first = await anext(samples)
