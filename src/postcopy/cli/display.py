@@ -180,7 +180,7 @@ class LiveDisplay(Silent):
             case Acted(text=text):
                 self._decision += f" ({text})"
             case Recovered(text=text):
-                self._decision = text
+                self._decision = ""  # the line above is the news, and stands there for good
                 self._live.console.print(text, markup=False)
                 self._next_draw = 0.0
             case Noted(text=text):

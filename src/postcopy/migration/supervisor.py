@@ -83,6 +83,7 @@ class Supervisor:
         self._stall = StallWatch()
         self._recoveries = 0
         self._interrupted_seconds = 0.0
+        self._told_recovered = False
         self._wanted: Decision | None = None
         self._asked: Action | None = None
         self._refusals = 0
@@ -173,6 +174,8 @@ class Supervisor:
 
     async def _cut(self, sample: Sample) -> str:
         """Return why the connection must be dead, if it must."""
+        if sample.phase is Phase.POSTCOPY:
+            self._told_recovered = False  # whatever comes next is another cut
         if not self._recover_wanted or (rescue := self._driver.rescue) is None:
             return ""
         return await self._stall.judge(sample, rescue.wire)
@@ -185,17 +188,26 @@ class Supervisor:
         rescue = self._driver.rescue
         if not self._recover_wanted or rescue is None:
             return ""
+
+        def tell(line: str) -> None:
+            self._told_recovered = False
+            self._tell(Recovered(self._clock.now(), line))
+
         began = self._clock.now()
         recovery = Recovery(
             rescue,
             self._clock,
-            tell=lambda line: self._tell(Recovered(self._clock.now(), line)),
+            tell=tell,
             see=self._see,
             limit=self._recover_seconds,
         )
         verdict = await recovery.run(cut)
         self._interrupted_seconds += self._clock.now() - began
-        self._tell(Recovered(self._clock.now(), f"{verdict.ending}: {verdict.text}"))
+        recovered = verdict.ending is Ending.RECOVERED
+        # One that found nothing to do only waited for a hypervisor whose word was behind.
+        if not (recovered and self._told_recovered):
+            tell(f"{verdict.ending}: {verdict.text}")
+        self._told_recovered = recovered
         self._stall.restart()
         match verdict.ending:
             case Ending.RECOVERED:

@@ -2,7 +2,7 @@ import pytest
 
 from postcopy.cli.display import LiveDisplay, PlainDisplay, Silent, display_for
 from postcopy.migration import Action, Phase, Sample
-from postcopy.migration.event import Acted, Decided, Noted, PhaseChanged, SampleTaken
+from postcopy.migration.event import Acted, Decided, Noted, PhaseChanged, Recovered, SampleTaken
 
 SAMPLE = Sample(
     at=1.0, phase=Phase.PRECOPY, pass_number=2, total_bytes=500_000_000,
@@ -38,6 +38,15 @@ def test_the_panel_shows_the_last_decision(capsys: pytest.CaptureFixture[str]) -
     err = capsys.readouterr().err
     for text in ("web[1] -> beta", "precopy", "118 MB left", "pass 2", "4.0 ms after the pass"):
         assert text in err
+
+
+def test_a_step_of_a_recovery_stands_above_the_panel_and_not_in_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with LiveDisplay("web1", "beta") as display:
+        for event in (*EVENTS, Recovered(2.0, "recovered: the migration goes on")):
+            display(event)
+    assert capsys.readouterr().err.count("recovered: the migration goes on") == 1
 
 
 def test_the_copying_of_disks_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

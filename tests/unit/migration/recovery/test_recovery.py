@@ -1,7 +1,7 @@
 """Cuts, and what becomes of the guest, from what both sides say to how the run ends."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -324,6 +324,30 @@ async def test_a_migration_rides_out_its_cuts(noticed: bool, breaks: int) -> Non
     assert outcome.error == ""
     told = [event.text for event in events if isinstance(event, Recovered)]
     assert any("path between them carries nothing" in line for line in told)
+
+
+async def test_a_recovery_is_told_once_however_long_the_hypervisor_s_word_is_behind() -> None:
+    class Behind(FakeDriver):
+        """Calls the migration interrupted for a second after it has gone on."""
+
+        cut_at = 0.0
+
+        async def samples(self) -> AsyncIterator[Sample]:
+            if self.cut_at and self.clock.now() - self.cut_at < 1.0:
+                yield Sample(at=self.clock.now(), phase=Phase.PAUSED)
+                return
+            async for sample in super().samples():
+                if sample.phase is Phase.PAUSED and not self.cut_at:
+                    self.cut_at = self.clock.now()
+                yield sample
+
+    clock = FakeClock()
+    events: list[Event] = []
+    driver = Behind(clock=clock, break_after=0.3, rescue=FakeRescue(clock))
+    outcome = await Supervisor(driver, Immediate(), clock=clock, observe=events.append).run()
+    assert (outcome.fate, outcome.recoveries) == (Fate.COMPLETED, 1)
+    told = [event.step for event in events if isinstance(event, Recovered)]
+    assert [line.startswith("recovered") for line in told].count(True) == 1
 
 
 async def test_one_that_has_arrived_unknown_to_its_source_is_brought_to_its_end() -> None:
