@@ -138,7 +138,13 @@ class NovaDriver:
         }
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any], ways: MakeWays | None = None) -> "NovaDriver":
+    def of_record(
+        cls,
+        record: Mapping[str, Any],
+        ways: MakeWays | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> "NovaDriver":
         """Read what `record` wrote."""
         made = cls(
             record["server"],
@@ -153,6 +159,7 @@ class NovaDriver:
                 ways=ways,
             ),
             downtime_limit=record["options"]["downtime_limit"],
+            clock=clock,
         )
         made._uuid, made._source, made._earlier = (
             record["uuid"],

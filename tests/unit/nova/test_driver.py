@@ -421,8 +421,7 @@ async def test_another_process_goes_on(tmp_path: Path) -> None:
         record = dict(first.record())  # as the journal has it: before it is begun
         await first.start()
         await w.clock.sleep(12.0)
-        second = NovaDriver.of_record(record)
-        second._clock = second._follower._clock = w.clock
+        second = NovaDriver.of_record(record, clock=w.clock)
         outcome = await w.supervisor(second, 5.0).run(attach=True)
     assert outcome.fate is Fate.COMPLETED
     assert P.POSTCOPY in w.phases
@@ -435,8 +434,7 @@ async def test_attached_after_it_has_arrived(tmp_path: Path) -> None:
         record = dict(first.record())
         await first.start()
         await w.clock.sleep(300.0)
-        second = NovaDriver.of_record(record)
-        second._clock = second._follower._clock = w.clock
+        second = NovaDriver.of_record(record, clock=w.clock)
         outcome = await w.supervisor(second, None).run(attach=True)
     assert outcome.fate is Fate.COMPLETED
 
