@@ -1,18 +1,10 @@
 """Moves a server through Nova's API."""
 
-import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from postcopy.clock import Clock, SystemClock
-from postcopy.errors import (
-    NotFoundError,
-    OutcomeUnknownError,
-    PostcopyError,
-    RefusedError,
-    RetryableError,
-    UnavailableError,
-)
+from postcopy.errors import OutcomeUnknownError, PostcopyError, RefusedError
 from postcopy.migration.outcome import Figures
 from postcopy.migration.phase import Phase
 from postcopy.migration.recovery import Rescue
@@ -22,20 +14,15 @@ from postcopy.nova.api import NovaApi
 from postcopy.nova.beneath import Beneath, MakeRescue, MakeWatcher, MakeWays, Places
 from postcopy.nova.follow import Follower
 from postcopy.nova.hypervisors import Hypervisors
-from postcopy.nova.look import OVER
 from postcopy.nova.permission import NOT_KNOWN, Effect, Permission
 from postcopy.nova.rescue import ServerRescue
+from postcopy.nova.search import Search
 
 __all__ = ["NovaDriver"]
 
 _POLL_SECONDS = 1.0
 _WATCH_SECONDS = 0.25
 """How often libvirt is asked, where it is asked at all; events come at once."""
-
-_BEGIN_SECONDS = 120.0
-"""How long a migration may take to show up after it was accepted."""
-_LOST_SECONDS = 20.0
-"""The same after a request whose answer was lost."""
 
 
 class NovaDriver:
@@ -77,16 +64,14 @@ class NovaDriver:
         self._beneath = Beneath(self._places, self.notes, watcher=watcher, rescue=make_rescue)
         self._downtime_limit = downtime_limit
         self._clock = clock or SystemClock()
-        self._uuid = ""
-        self._source = ""
-        self._earlier = 0
+        self._search = Search(api, server, self._clock)
         self._fresh = False
         self._follower = Follower(api, server, self._clock, self.notes)
 
     @property
     def source(self) -> str:
         """The host that the server leaves; known once `check` or `attach` has looked."""
-        return self._source
+        return self._search.source
 
     @property
     def destination(self) -> str:
@@ -96,7 +81,7 @@ class NovaDriver:
     @property
     def uuid(self) -> str:
         """The server's, and its domain's; known once `check` or `attach` has looked."""
-        return self._uuid
+        return self._search.uuid
 
     @property
     def migration(self) -> int | None:
@@ -124,10 +109,10 @@ class NovaDriver:
             "cloud": self._api.cloud,
             "clouds_file": self._api.clouds_file,
             "server": self.server,
-            "uuid": self._uuid,
+            "uuid": self.uuid,
             "host": self.host,
-            "source": self._source,
-            "earlier": self._earlier,
+            "source": self.source,
+            "earlier": self._search.earlier,
             "migration": self._follower.migration,
             "permission": self.permission.record(),
             "allow_pause": self._allow_pause,
@@ -161,11 +146,9 @@ class NovaDriver:
             downtime_limit=record["options"]["downtime_limit"],
             clock=clock,
         )
-        made._uuid, made._source, made._earlier = (
-            record["uuid"],
-            record["source"],
-            record["earlier"],
-        )
+        search = made._search
+        search.uuid, search.source = record["uuid"], record["source"]
+        search.earlier = record["earlier"]
         made._follower.migration = record["migration"]
         return made
 
@@ -175,9 +158,8 @@ class NovaDriver:
         :raises NotFoundError: when the cloud has no such server.
         :raises RefusedError: when it is on none.
         """
-        found = await self._api.server(self.server)
-        self._uuid, self._source = str(found["id"]), guards.host_of(self.server, found)
-        return self._source
+        await self._search.locate()
+        return self._search.source
 
     async def check(self) -> None:
         """Look whether Nova would take it, reach libvirt where it is to be asked; move nothing.
@@ -186,12 +168,12 @@ class NovaDriver:
         """
         losses = await self._api.losses()
         await self.locate()
-        found = await self._api.server(self._uuid)
+        found = await self._api.server(self.uuid)
         notes = guards.check(self.server, self.host, found)
         self._follower.paused_before = bool(guards.paused(found))
-        self._earlier = max((int(one["id"]) for one in await self._migrations()), default=0)
+        await self._search.remember_earlier()
         if self._places.libvirt_uri is not None:
-            await self._beneath.watch(self._uuid, self._source, self.host or "")
+            await self._beneath.watch(self.uuid, self.source, self.host or "")
         else:
             losses.append(
                 "no libvirt is asked (--source-uri): Nova's figures are five seconds old, passes"
@@ -219,20 +201,10 @@ class NovaDriver:
         await self.check()
         lost: PostcopyError | None = None
         try:
-            await self._api.live_migrate(self._uuid, self.host)
+            await self._api.live_migrate(self.uuid, self.host)
         except OutcomeUnknownError as error:
             lost = error  # it may have begun all the same
-        patience = _BEGIN_SECONDS if lost is None else _LOST_SECONDS
-        deadline = self._clock.now() + patience
-        while not await self._found_by_now():
-            if self._clock.now() > deadline:
-                raise lost or OutcomeUnknownError(
-                    f"Nova has accepted the migration of server {self.server!r}, and has no record"
-                    f" of it after {patience:.0f} s",
-                    hint="does a nova-conductor run? openstack compute service list; then:"
-                    f" postcopy attach {self.server}",
-                )
-            await self._clock.sleep(_POLL_SECONDS)
+        self._follower.migration = await self._search.begun(lost)
         if self.permission.effect is not Effect.POSTCOPY:
             self.notes.append(f"a switch will be {self.permission}")
         await self._begin(fresh=True)
@@ -242,22 +214,8 @@ class NovaDriver:
 
         :raises NotFoundError: when Nova has none that is newer than what was there before.
         """
-        deadline = self._clock.now() + _BEGIN_SECONDS
-        while self._follower.migration is None:
-            try:
-                found = await self._found()
-            except (UnavailableError, RetryableError):
-                if self._clock.now() > deadline:
-                    raise
-                await self._clock.sleep(_POLL_SECONDS)
-                continue
-            if not found:
-                raise NotFoundError(
-                    f"Nova has no live migration of server {self.server!r} that was begun after"
-                    " the one before",
-                    hint=f"it was never begun, or its record is gone: openstack server migration"
-                    f" list --server {self.server}",
-                )
+        if self._follower.migration is None:
+            self._follower.migration = await self._search.again()
         await self._begin(fresh=False)
 
     async def adopt(self, *, over: bool = False) -> None:
@@ -266,15 +224,7 @@ class NovaDriver:
         :param over: take the latest also if Nova says that it is over, which need not be so.
         :raises NotFoundError: when there is none.
         """
-        await self.locate()
-        newest = next(iter(await self._migrations()), None)
-        if newest is None or (newest.get("status") in OVER and not over):
-            raise NotFoundError(
-                f"no live migration of server {self.server!r} is under way",
-                hint=f"openstack server migration list --server {self.server}",
-            )
-        self._source = str(newest.get("source_compute") or self._source)
-        self._follower.migration = int(newest["id"])
+        self._follower.migration = await self._search.under_way(over=over)
         await self._begin(fresh=False)
 
     async def samples(self) -> AsyncIterator[Sample]:
@@ -352,30 +302,13 @@ class NovaDriver:
         self._follower.close()
         await self._beneath.close()
 
-    async def _migrations(self) -> list[Mapping[str, Any]]:
-        return await self._api.migrations(self._uuid)
-
-    async def _found_by_now(self) -> bool:
-        with contextlib.suppress(UnavailableError, RetryableError):
-            return await self._found()
-        return False
-
-    async def _found(self) -> bool:
-        """Look for the first migration that came after those which were there before."""
-        if not self._uuid:
-            await self.locate()
-        newer = [one for one in await self._migrations() if int(one["id"]) > self._earlier]
-        if newer:
-            self._follower.migration = min(int(one["id"]) for one in newer)
-        return bool(newer)
-
     async def _begin(self, *, fresh: bool) -> None:
         """Follow the migration that was found."""
-        self._follower.follow(self._uuid, self._source)
+        self._follower.follow(self.uuid, self.source)
         self._fresh = fresh
         await self._follower.first()
         await self._reach_libvirt()
 
     async def _reach_libvirt(self) -> None:
-        await self._beneath.reach(self._uuid, self._source, self.destination, fresh=self._fresh)
+        await self._beneath.reach(self.uuid, self.source, self.destination, fresh=self._fresh)
         self._follower.watcher = self._beneath.watcher
