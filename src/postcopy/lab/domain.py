@@ -6,7 +6,7 @@ import uuid
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-from postcopy.errors import NotFoundError, RefusedError, UnavailableError
+from postcopy.errors import NotFoundError, RefusedError
 from postcopy.lab import disk, libvirtd, names, talk
 from postcopy.lab.boot import INSIDE, BootFiles, provide_boot_files
 from postcopy.lab.host import Host
@@ -14,6 +14,7 @@ from postcopy.lab.lab import Lab
 from postcopy.lab.machine import GuestSpec
 from postcopy.lab.observer import Observation, observe
 from postcopy.lab.records import Record, Verdict, merge, read_log
+from postcopy.lab.whereabouts import running_on
 from postcopy.lab.witness import kernel_command_line
 from postcopy.libvirt.monitor import NAMESPACE, monitor_xml
 
@@ -102,13 +103,10 @@ class LabDomain:
 
         :raises UnavailableError: when it runs nowhere.
         """
-        states = await self.states()
-        for name, state in states.items():
-            if state == "running":
-                return name
-        seen = ", ".join(f"{state} on {name}" for name, state in states.items())
-        raise UnavailableError(
-            f"domain {self.spec.name!r} runs on no host ({seen or 'it is not defined'})",
+        return running_on(
+            await self.states(),
+            f"domain {self.spec.name!r}",
+            absent="it is not defined",
             hint=f"virsh list --all inside the hosts; give it up:"
             f" postcopy lab guest {self.spec.name} --stop",
         )

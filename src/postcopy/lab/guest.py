@@ -13,6 +13,7 @@ from postcopy.lab.machine import GuestSpec
 from postcopy.lab.observer import Observation, observe
 from postcopy.lab.records import Record, Verdict, merge, read_log
 from postcopy.lab.side import Side, SideState
+from postcopy.lab.whereabouts import running_on
 
 __all__ = ["LabGuest", "not_needed"]
 
@@ -103,13 +104,10 @@ class LabGuest:
 
         :raises UnavailableError: when it runs nowhere.
         """
-        states = await self.look()
-        for name, state in states.items():
-            if state.run_state == "running":
-                return name
-        seen = ", ".join(f"{state.run_state} on {name}" for name, state in states.items())
-        raise UnavailableError(
-            f"guest {self.spec.name!r} runs on no host ({seen or 'its QEMU has ended'})",
+        return running_on(
+            await self.states(),
+            f"guest {self.spec.name!r}",
+            absent="its QEMU has ended",
             hint=f"if it was being migrated: postcopy attach {self.spec.name};"
             f" to give it up: postcopy lab guest {self.spec.name} --stop",
         )

@@ -16,6 +16,7 @@ from postcopy.lab.machine import GuestSpec
 from postcopy.lab.observer import Observation, observe
 from postcopy.lab.openstack import clouds, images
 from postcopy.lab.records import Record, Verdict, merge, read_log
+from postcopy.lab.whereabouts import running_on
 
 __all__ = ["LabServer"]
 
@@ -112,13 +113,10 @@ class LabServer:
 
         :raises UnavailableError: when it runs nowhere.
         """
-        states = await self.states()
-        for name, state in states.items():
-            if state == "running":
-                return name
-        seen = ", ".join(f"{state} on {name}" for name, state in states.items())
-        raise UnavailableError(
-            f"server {self.spec.name!r} runs on no host ({seen or 'it has no domain'})",
+        return running_on(
+            await self.states(),
+            f"server {self.spec.name!r}",
+            absent="it has no domain",
             hint=f"openstack server show {self.spec.name}; give it up:"
             f" postcopy lab guest {self.spec.name} --stop",
         )
