@@ -12,7 +12,7 @@ from postcopy.bench.bootstrap import Estimate
 from postcopy.bench.charts import FIGURE_WORDS, suite_spec
 from postcopy.bench.look import LIGHT, PAGE
 from postcopy.bench.suite import Suite
-from postcopy.report.document import json_for_script, part, write_whole
+from postcopy.report.document import fill, json_for_script, write_whole
 from postcopy.units import format_bytes, format_seconds
 
 __all__ = ["times", "write_pages"]
@@ -55,15 +55,12 @@ def write_pages(
 
 
 def _render(suite: Suite, about: Mapping[str, Any], analysis: Analysis, picture: str) -> str:
-    from jinja2 import Environment, StrictUndefined
-
     template = resources.files("postcopy.bench").joinpath("page.html").read_text("utf-8")
-    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(template)
     with_answers = any(row.p99 for case in analysis.cases for row in case.rows)
-    return page.render(
+    return fill(
+        template,
         title=f"Benchmark: {suite.name}",
         about=suite.about,
-        style=part("page.css"),
         verdicts=_verdicts(analysis),
         picture=picture,
         description=_description(analysis),

@@ -2,7 +2,8 @@
 
 Start with `RunReport.from_journal`, then `write_page`. What is known of a run (`data`) is laid out
 in time (`timeline`) and put into words (`summary`); `charts` describes the figures and `page` fills
-the template, whose parts are the files ``page.html``, ``page.css`` and ``page.js``.
+the template, whose parts are the files ``page.html``, ``page.css`` and ``page.js``; ``frame.html``
+and the look are those of the benchmarks' pages, too (`document`).
 
 altair, vl-convert and jinja2 are imported when a page is written and not before.
 """

@@ -1,4 +1,4 @@
-"""What every page has in common: the look, and being written whole or not at all."""
+"""What every page has in common: the frame, the look, and being written whole or not at all."""
 
 import contextlib
 import json
@@ -8,12 +8,27 @@ from pathlib import Path
 
 from postcopy.errors import PostcopyError
 
-__all__ = ["json_for_script", "part", "write_whole"]
+__all__ = ["fill", "json_for_script", "part", "write_whole"]
 
 
 def part(name: str) -> str:
-    """Return one of the files that pages are made of: ``page.css`` has the look of them all."""
+    """Return one of the files that pages are made of.
+
+    ``frame.html`` is around all of them, and ``page.css`` has their look.
+    """
     return resources.files("postcopy.report").joinpath(name).read_text("utf-8")
+
+
+def fill(template: str, **values: object) -> str:
+    """Return a page.
+
+    :param template: what extends ``frame.html``, in Jinja's words.
+    :param values: what it shows; the frame shows ``title`` and, as JSON, ``data``.
+    """
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    pages = Environment(autoescape=True, undefined=StrictUndefined, loader=FunctionLoader(part))
+    return pages.from_string(template).render(style=part("page.css"), **values)
 
 
 def json_for_script(data: object) -> str:

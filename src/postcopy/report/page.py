@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from postcopy.report.charts import AXIS_PIXELS, PHASES, figure_spec
 from postcopy.report.data import RunReport
-from postcopy.report.document import json_for_script, part, write_whole
+from postcopy.report.document import fill, json_for_script, part, write_whole
 from postcopy.report.plain import to_json
 from postcopy.report.summary import Verdict, comparison, verdict_on
 from postcopy.report.timeline import Timeline
@@ -41,8 +41,6 @@ def write_page(path: Path, title: str, runs: Sequence[RunReport], subtitle: str 
 
 def render_page(title: str, runs: Sequence[RunReport], subtitle: str = "") -> str:
     """Return the page's HTML."""
-    from jinja2 import Environment, StrictUndefined
-
     timelines = [Timeline.of(run) for run in runs]
     domains = _domains(timelines)
     # Bundling the libraries takes a second, in which nothing holds the interpreter's lock.
@@ -63,14 +61,13 @@ def render_page(title: str, runs: Sequence[RunReport], subtitle: str = "") -> st
         "specs": [section.spec for section in sections],
     }
     scripts = {"vega": vega.result(), "script": part("page.js")}
-    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(part("page.html"))
-    return page.render(
+    return fill(
+        part("page.html"),
         title=title,
         subtitle=subtitle,
         sections=sections,
         rows=comparison(runs),
         phases=PHASES,
-        style=part("page.css"),
         data=json_for_script(data),
         figures=json_for_script(figures),
         hashes=[_hash(text) for text in scripts.values()],
