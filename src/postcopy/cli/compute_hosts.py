@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from postcopy.cli.moves import Access
+from postcopy.cli.access import Access
 from postcopy.cli.request import Request
 from postcopy.nova.beneath import Places
 
