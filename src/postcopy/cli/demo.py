@@ -4,8 +4,7 @@ import click
 
 from postcopy.cli import moves, session
 from postcopy.cli.display import Display, display_for
-from postcopy.cli.lab import progress
-from postcopy.cli.output import format_option, print_data, print_table, runs_async
+from postcopy.cli.output import format_option, print_data, print_table, progress, runs_async
 from postcopy.cli.request import Request
 from postcopy.demo import Attempt, DemoResult, ServerResult, guest, server
 from postcopy.lab.lab import Lab

@@ -1,15 +1,25 @@
-"""How results are printed: a table for people, JSON and YAML for programs."""
+"""How results are printed, a table for people, JSON and YAML for programs; and the way there."""
 
 import asyncio
+import contextlib
 import functools
 import json
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import click
 
-__all__ = ["FORMATS", "format_option", "formats_option", "print_data", "print_table", "runs_async"]
+__all__ = [
+    "FORMATS",
+    "format_option",
+    "formats_option",
+    "print_data",
+    "print_table",
+    "progress",
+    "runs_async",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,6 +52,17 @@ def runs_async(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
         return asyncio.run(function(*args, **kwargs))
 
     return wrapper
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Show stages as they come, with the time each began, on stderr."""
+    started = time.monotonic()
+
+    def show(stage: str) -> None:
+        click.echo(f"[{time.monotonic() - started:6.1f} s] {stage}", err=True)
+
+    yield show
 
 
 def print_data(data: Any, format_: str, table: Callable[[], None]) -> None:

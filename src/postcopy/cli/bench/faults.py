@@ -13,8 +13,7 @@ from postcopy.bench.faults.floors import FLOORS, RIVALS, USUAL, make_floor, plan
 from postcopy.bench.faults.judge import Fate
 from postcopy.bench.faults.model import RunPlan
 from postcopy.bench.faults.nova import NovaFloor
-from postcopy.cli.lab import progress
-from postcopy.cli.output import format_option, print_data, print_table, runs_async
+from postcopy.cli.output import format_option, print_data, print_table, progress, runs_async
 from postcopy.errors import NotFoundError, UsageError
 from postcopy.units import format_seconds
 

@@ -19,8 +19,14 @@ from postcopy.bench.page import times, write_pages
 from postcopy.bench.record import Record
 from postcopy.bench.runner import Progress, missing, prepare, run_suite
 from postcopy.bench.suite import Suite, find_suite, suite_names
-from postcopy.cli.lab import progress
-from postcopy.cli.output import FORMATS, formats_option, print_data, print_table, runs_async
+from postcopy.cli.output import (
+    FORMATS,
+    formats_option,
+    print_data,
+    print_table,
+    progress,
+    runs_async,
+)
 from postcopy.errors import UsageError
 from postcopy.lab.lab import Lab
 from postcopy.lab.status import LabState
