@@ -12,10 +12,10 @@ from postcopy.lab.boot import INSIDE, BootFiles, provide_boot_files
 from postcopy.lab.host import Host
 from postcopy.lab.lab import Lab
 from postcopy.lab.machine import GuestSpec
-from postcopy.lab.observer import Observation, observe
-from postcopy.lab.records import Record, Verdict, merge, read_log
+from postcopy.lab.records import Verdict
 from postcopy.lab.whereabouts import running_on
 from postcopy.lab.witness import kernel_command_line
+from postcopy.lab.witnessed import Witnessed
 from postcopy.libvirt.monitor import NAMESPACE, monitor_xml
 
 __all__ = ["LabDomain", "domain_xml"]
@@ -25,7 +25,7 @@ _TARGET = "vda"
 _NAMESPACE = uuid.UUID("0b1f5a52-3c0e-4d0b-8a7e-5d4c9a1be7c4")
 
 
-class LabDomain:
+class LabDomain(Witnessed):
     """One domain of one lab. Where it runs is asked of both daemons each time.
 
     :param lab: a lab that is up.
@@ -141,21 +141,9 @@ class LabDomain:
         """Return the file in which libvirt keeps what the domain's QEMU said on a host."""
         return self.hosts[host].root_dir / f"var/log/libvirt/qemu/{self.spec.name}.log"
 
-    def heard(self, host: str) -> list[Record]:
-        """Return what the guest said on one host."""
-        return read_log(self.console_log(host))
-
     def console_log(self, host: str) -> Path:
         """Return the file of what the guest said on a host."""
         return self._log(self.hosts[host])
-
-    def console(self) -> list[Record]:
-        """Return what the guest said on either host, in the order of arrival."""
-        return merge(*(self.heard(name) for name in self.hosts))
-
-    def observe(self, started_at: float, ended_at: float) -> Observation:
-        """Return what the guest went through between two moments of Unix time."""
-        return observe(self.console(), started_at, ended_at)
 
     async def stop(self) -> None:
         """End the domain, undefine it on both hosts, and forget it."""

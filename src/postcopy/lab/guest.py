@@ -4,23 +4,24 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from postcopy.errors import NotFoundError, OutcomeUnknownError, RefusedError, UnavailableError
 from postcopy.lab import names, talk
 from postcopy.lab.boot import provide_boot_files
 from postcopy.lab.lab import Lab
 from postcopy.lab.machine import GuestSpec
-from postcopy.lab.observer import Observation, observe
-from postcopy.lab.records import Record, Verdict, merge, read_log
+from postcopy.lab.records import Verdict
 from postcopy.lab.side import Side, SideState
 from postcopy.lab.whereabouts import running_on
+from postcopy.lab.witnessed import Witnessed
 
 __all__ = ["LabGuest", "not_needed"]
 
 _LEAVING = frozenset({"finish-migrate", "postmigrate", "paused"})
 
 
-class LabGuest:
+class LabGuest(Witnessed):
     """One guest of one lab. Where it runs is looked up each time, never remembered.
 
     :param lab: a lab that is up.
@@ -153,17 +154,9 @@ class LabGuest:
         side = self.sides[await self.where()]
         return await talk.command(self.spec.name, side.commands, side.console_log, text)
 
-    def heard(self, host: str) -> list[Record]:
-        """Return what the guest said on one host."""
-        return read_log(self.sides[host].console_log)
-
-    def console(self) -> list[Record]:
-        """Return what the guest said on either host, in the order of arrival."""
-        return merge(*(self.heard(name) for name in self.sides))
-
-    def observe(self, started_at: float, ended_at: float) -> Observation:
-        """Return what the guest went through between two moments of Unix time."""
-        return observe(self.console(), started_at, ended_at)
+    def console_log(self, host: str) -> Path:
+        """Return the file of what the guest said on a host."""
+        return self.sides[host].console_log
 
     async def stop(self) -> None:
         """End the guest, wherever it is, and forget it."""

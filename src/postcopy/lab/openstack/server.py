@@ -13,10 +13,10 @@ from postcopy.lab.boot import INSIDE
 from postcopy.lab.host import Host
 from postcopy.lab.lab import Lab
 from postcopy.lab.machine import GuestSpec
-from postcopy.lab.observer import Observation, observe
 from postcopy.lab.openstack import clouds, images
-from postcopy.lab.records import Record, Verdict, merge, read_log
+from postcopy.lab.records import Verdict
 from postcopy.lab.whereabouts import running_on
+from postcopy.lab.witnessed import Witnessed
 
 __all__ = ["LabServer"]
 
@@ -29,7 +29,7 @@ _COMMANDS = 1
 """The serial port on which the witness takes commands."""
 
 
-class LabServer:
+class LabServer(Witnessed):
     """One server of one lab's cloud. Where it runs is asked of both daemons each time.
 
     :param lab: a lab that is up, with a cloud.
@@ -146,26 +146,9 @@ class LabServer:
             )
         return await talk.verify(self.spec.name, port, self._log(host))
 
-    def heard(self, host: str) -> list[Record]:
-        """Return what the guest said on one host."""
-        return read_log(self.console_log(host))
-
     def console_log(self, host: str) -> Path:
         """Return the file of what the guest said on a host."""
         return self._log(self.hosts[host])
-
-    def console(self) -> list[Record]:
-        """Return what the guest said on either host, in the order of arrival."""
-        return merge(*(self.heard(name) for name in self.hosts))
-
-    def observe(
-        self, started_at: float, ended_at: float, undisturbed: float | None = None
-    ) -> Observation:
-        """Return what the guest went through between two moments of Unix time.
-
-        :param undisturbed: until when its own pace is measured; `started_at` if not said.
-        """
-        return observe(self.console(), started_at, ended_at, undisturbed=undisturbed)
 
     async def stop(self) -> None:
         """Delete the server and its image, and forget it."""

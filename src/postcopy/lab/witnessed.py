@@ -1,0 +1,35 @@
+"""What a guest of the lab has said, on whichever host it ran: alike for all kinds of guests."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from postcopy.lab import names
+from postcopy.lab.observer import Observation, observe
+from postcopy.lab.records import Record, merge, read_log
+
+__all__ = ["Witnessed"]
+
+
+class Witnessed(ABC):
+    """A guest whose only process is the witness, and whose words are recorded inside both hosts."""
+
+    @abstractmethod
+    def console_log(self, host: str) -> Path:
+        """Return the file of what the guest said on a host."""
+
+    def heard(self, host: str) -> list[Record]:
+        """Return what the guest said on one host."""
+        return read_log(self.console_log(host))
+
+    def console(self) -> list[Record]:
+        """Return what the guest said on either host, in the order of arrival."""
+        return merge(*(self.heard(name) for name in names.HOSTS))
+
+    def observe(
+        self, started_at: float, ended_at: float, undisturbed: float | None = None
+    ) -> Observation:
+        """Return what the guest went through between two moments of Unix time.
+
+        :param undisturbed: until when its own pace is measured; `started_at` if not said.
+        """
+        return observe(self.console(), started_at, ended_at, undisturbed=undisturbed)
