@@ -2,7 +2,8 @@
 
 `guest` has two QEMUs move a guest: pre-copy that never ends, then post-copy. `server` has Nova move
 one by post-copy, in a cloud of the lab's. Both leave a page, and have the guest check every page of
-its memory; `Attempt` is what they found.
+its memory; `Attempt` is what they found. What they share, from the lab made ready to the move on
+record, is `scene`.
 """
 
 from postcopy.demo.attempt import Attempt

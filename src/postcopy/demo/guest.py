@@ -7,25 +7,23 @@ every page of its memory after each.
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from postcopy.demo.attempt import BASELINE_SECONDS, SETTLE_SECONDS, Attempt, Watch, watch_nothing
+from postcopy.demo.attempt import BASELINE_SECONDS, Attempt, Watch, watch_nothing
+from postcopy.demo.scene import carry, prepared
 from postcopy.lab.guest import LabGuest
 from postcopy.lab.lab import Lab
 from postcopy.lab.machine import GuestSpec
 from postcopy.lab.move import LabMove
 from postcopy.lab.workload import Workload
-from postcopy.migration.claim import claim
-from postcopy.migration.conduct import carry_out
 from postcopy.migration.decision import Policy
 from postcopy.migration.journal import Journal
 from postcopy.migration.outcome import Fate
 from postcopy.paths import state_dir
-from postcopy.policy import Adaptive, Precopy, spec_of
+from postcopy.policy import Adaptive, Precopy
 from postcopy.report import write_page
 
 __all__ = ["DemoResult", "Script", "run"]
@@ -84,27 +82,14 @@ async def run(
     :raises PostcopyError: when something that is needed does not work.
     """
     script = script or Script()
-    link = lab.link()
-    rate_before = (await link.status()).rate
-    with claim(state_dir() / "locks", script.guest):
-        await link.up()
-        await link.set_rate(script.rate)
-        if script.guest in LabGuest.names(lab):
-            stage("ending the guest of an earlier demonstration")
-            await LabGuest.load(lab, script.guest).stop()
-        stage("booting a guest that rewrites its memory without a pause")
-        spec = GuestSpec(name=script.guest, workload=script.workload)
-        guest = await LabGuest.start(lab, spec, "alpha")
-        try:
-            play = _Player(lab, guest, journal, script, stage, watch)
-            stage("pre-copy: sending its memory until it has plainly not converged")
-            precopy = await play.attempt(Precopy(give_up_after=3))
-            stage("post-copy: the same guest, switched when passes stop shrinking")
-            postcopy = await play.attempt(Adaptive())
-        finally:
-            await asyncio.shield(guest.stop())
-            if rate_before is not None:
-                await asyncio.shield(link.set_rate(rate_before))
+    spec = GuestSpec(name=script.guest, workload=script.workload)
+    boots = "booting a guest that rewrites its memory without a pause"
+    async with prepared(lab, LabGuest, spec, script.rate, stage, boots) as guest:
+        play = _Player(lab, guest, journal, script, stage, watch)
+        stage("pre-copy: sending its memory until it has plainly not converged")
+        precopy = await play.attempt(Precopy(give_up_after=3))
+        stage("post-copy: the same guest, switched when passes stop shrinking")
+        postcopy = await play.attempt(Adaptive())
     stage("writing the page")
     return DemoResult(precopy, postcopy, _write(journal, precopy, postcopy))
 
@@ -128,24 +113,14 @@ class _Player:
             postcopy=policy.uses_postcopy,
             downtime_limit=self.script.downtime_limit,
         )
-        run = self.journal.begin(
-            guest=self.guest.spec.name,
-            source=move.source,
-            destination=move.destination,
-            policy=spec_of(policy),
-            driver=move.record(),
-            started_at=time.time(),
+        run, outcome = await carry(
+            self.guest.spec.name,
+            move,
+            policy,
+            self.journal,
+            downtime_limit=self.script.downtime_limit,
+            watch=self.watch,
         )
-        with self.watch(run.guest, run.destination) as observe:
-            outcome = await carry_out(
-                move,
-                policy,
-                self.journal,
-                run,
-                downtime_limit=self.script.downtime_limit,
-                observe=observe,
-            )
-        await asyncio.sleep(SETTLE_SECONDS)
         observation = self.guest.observe(outcome.started_at, outcome.ended_at)
         self.stage("checking every page of its memory")
         return Attempt(

@@ -12,20 +12,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from postcopy.demo.attempt import BASELINE_SECONDS, SETTLE_SECONDS, Attempt, Watch, watch_nothing
+from postcopy.demo.attempt import BASELINE_SECONDS, Attempt, Watch, watch_nothing
+from postcopy.demo.scene import carry, prepared
 from postcopy.lab.lab import Lab
 from postcopy.lab.machine import GuestSpec
 from postcopy.lab.openstack.server import LabServer
 from postcopy.lab.workload import Workload
-from postcopy.migration.claim import claim
-from postcopy.migration.conduct import Move, carry_out
+from postcopy.migration.conduct import Move
 from postcopy.migration.decision import Policy
 from postcopy.migration.journal import Journal
 from postcopy.migration.outcome import Fate, Outcome
 from postcopy.migration.phase import Phase
 from postcopy.migration.sample import Sample
 from postcopy.paths import state_dir
-from postcopy.policy import Adaptive, spec_of
+from postcopy.policy import Adaptive
 from postcopy.report import write_page
 
 __all__ = ["Prepare", "ServerResult", "ServerScript", "attempt", "run", "span"]
@@ -84,33 +84,20 @@ async def run(
     :raises PostcopyError: when something that is needed does not work.
     """
     script = script or ServerScript()
-    link = lab.link()
-    rate_before = (await link.status()).rate
-    with claim(state_dir() / "locks", script.server):
-        await link.up()
-        await link.set_rate(script.rate)
-        if script.server in LabServer.names(lab):
-            stage("deleting the server of an earlier demonstration")
-            await LabServer.load(lab, script.server).stop()
-        stage("having Nova boot a server that rewrites its memory without a pause")
-        spec = GuestSpec(name=script.server, workload=script.workload)
-        server = await LabServer.start(lab, spec, "alpha")
-        try:
-            stage("moving it through Nova's API, by post-copy as soon as passes stop shrinking")
-            done = await attempt(
-                server,
-                journal,
-                Adaptive(),
-                prepare,
-                rate=script.rate,
-                downtime_limit=script.downtime_limit,
-                stage=stage,
-                watch=watch,
-            )
-        finally:
-            await asyncio.shield(server.stop())
-            if rate_before is not None:
-                await asyncio.shield(link.set_rate(rate_before))
+    spec = GuestSpec(name=script.server, workload=script.workload)
+    boots = "having Nova boot a server that rewrites its memory without a pause"
+    async with prepared(lab, LabServer, spec, script.rate, stage, boots) as server:
+        stage("moving it through Nova's API, by post-copy as soon as passes stop shrinking")
+        done = await attempt(
+            server,
+            journal,
+            Adaptive(),
+            prepare,
+            rate=script.rate,
+            downtime_limit=script.downtime_limit,
+            stage=stage,
+            watch=watch,
+        )
     stage("writing the page")
     return ServerResult(done, _write(journal, done, script))
 
@@ -137,19 +124,9 @@ async def attempt(
     await asyncio.sleep(BASELINE_SECONDS)
     undisturbed = time.time()
     move = await prepare(server.spec.name, there, policy)
-    run = journal.begin(
-        guest=server.spec.name,
-        source=move.source,
-        destination=move.destination,
-        policy=spec_of(policy),
-        driver=move.record(),
-        started_at=time.time(),
+    run, outcome = await carry(
+        server.spec.name, move, policy, journal, downtime_limit=downtime_limit, watch=watch
     )
-    with watch(run.guest, run.destination) as observe:
-        outcome = await carry_out(
-            move, policy, journal, run, downtime_limit=downtime_limit, observe=observe
-        )
-    await asyncio.sleep(SETTLE_SECONDS)
     samples = journal.samples(run.id)
     seen = server.observe(*span(samples, outcome), undisturbed)
     stage("checking every page of its memory")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import uuid
 from pathlib import Path
+from typing import Self
 from xml.sax.saxutils import escape, quoteattr
 
 from postcopy.errors import NotFoundError, RefusedError
@@ -50,7 +51,7 @@ class LabDomain(Witnessed):
         return sorted(path.stem for path in (lab.runtime_dir / "domains").glob("*.json"))
 
     @classmethod
-    def load(cls, lab: Lab, name: str) -> "LabDomain":
+    def load(cls, lab: Lab, name: str) -> Self:
         """Return a domain that was started earlier.
 
         :raises NotFoundError: when the lab has none of that name.
@@ -64,7 +65,7 @@ class LabDomain(Witnessed):
         return cls(lab, GuestSpec.from_dict(spec))
 
     @classmethod
-    async def start(cls, lab: Lab, spec: GuestSpec, host: str) -> "LabDomain":
+    async def start(cls, lab: Lab, spec: GuestSpec, host: str) -> Self:
         """Define and start a domain on a host, and wait until its workload runs.
 
         :raises RefusedError: when a domain of that name exists.

@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from postcopy.errors import NotFoundError, OutcomeUnknownError, RefusedError, UnavailableError
 from postcopy.lab import names, talk
@@ -36,7 +37,7 @@ class LabGuest(Witnessed):
         self.sides = {name: Side(lab.host(name), spec) for name in names.HOSTS}
 
     @classmethod
-    def load(cls, lab: Lab, name: str) -> "LabGuest":
+    def load(cls, lab: Lab, name: str) -> Self:
         """Return a guest that was started earlier.
 
         :raises NotFoundError: when the lab has none of that name.
@@ -59,7 +60,7 @@ class LabGuest(Witnessed):
         return sorted(path.stem for path in (lab.runtime_dir / "guests").glob("*.json"))
 
     @classmethod
-    async def start(cls, lab: Lab, spec: GuestSpec, host: str) -> "LabGuest":
+    async def start(cls, lab: Lab, spec: GuestSpec, host: str) -> Self:
         """Boot a new guest on a host and wait until its workload runs.
 
         :raises RefusedError: when a guest of that name exists.

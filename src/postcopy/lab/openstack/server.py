@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from postcopy.errors import NotFoundError, RefusedError, UnavailableError
 from postcopy.lab import boot, libvirtd, names, recorder, talk
@@ -51,7 +51,7 @@ class LabServer(Witnessed):
         return sorted(path.stem for path in (lab.runtime_dir / _DIRECTORY).glob("*.json"))
 
     @classmethod
-    def load(cls, lab: Lab, name: str) -> "LabServer":
+    def load(cls, lab: Lab, name: str) -> Self:
         """Return a server that was started earlier.
 
         :raises NotFoundError: when the lab has none of that name.
@@ -65,7 +65,7 @@ class LabServer(Witnessed):
         return cls(lab, GuestSpec.from_dict(fields["spec"]), fields["uuid"])
 
     @classmethod
-    async def start(cls, lab: Lab, spec: GuestSpec, host: str) -> "LabServer":
+    async def start(cls, lab: Lab, spec: GuestSpec, host: str) -> Self:
         """Have Nova start a server on a host, and wait until its workload runs.
 
         :raises RefusedError: when a server of that name exists, or a disk or KVM is asked for.
