@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from postcopy import pids
@@ -15,32 +14,26 @@ from postcopy.errors import (
     UnavailableError,
 )
 from postcopy.lab import (
-    credentials,
+    creation,
     libvirtd,
     lock,
     names,
-    network,
     releases,
     root,
-    sshd,
     state,
     teardown,
 )
-from postcopy.lab import host as hosts
 from postcopy.lab.host import Host
-from postcopy.lab.init import HostSpec
 from postcopy.lab.link import DataLink
 from postcopy.lab.openstack import cloud
 from postcopy.lab.root import Root
-from postcopy.lab.state import HostRecord, LabRecord
+from postcopy.lab.state import LabRecord
 from postcopy.lab.status import HostStatus, LabState, LabStatus
 
 __all__ = ["DEFAULT_RATE", "Lab"]
 
 DEFAULT_RATE = 125_000_000
 """Of the data link, bytes a second: 1 Gb/s."""
-
-_DAEMONS = (libvirtd.ensure, sshd.ensure)
 
 _LOCK_SECONDS = 5.0
 
@@ -114,7 +107,7 @@ class Lab:
                         hint=f"`{self._command('down')}` first",
                     )
                 progress(f"lab {self.name} is up already")
-                await self._ensure_daemons(record, progress)
+                await creation.ensure_daemons(record, progress)
                 await self._ensure_cloud(record, shared, nova, progress)
                 if rate is not None:
                     await DataLink(self.name).set_rate(rate)
@@ -123,7 +116,9 @@ class Lab:
                 progress(f"lab {self.name} is half there: taking that away first")
                 await teardown.take_away(self.name)
             try:
-                record = await self._create(wanted, rate or DEFAULT_RATE, kvm, progress)
+                record = await creation.create(
+                    self.name, wanted, rate or DEFAULT_RATE, kvm, progress
+                )
                 await self._ensure_cloud(record, shared, nova, progress)
                 progress(f"lab {self.name} is up")
             except BaseException:
@@ -193,7 +188,7 @@ class Lab:
                 f"lab {self.name} has no {name}: it is up without a cloud",
                 hint=f"`{self._command('down')}`, then `{self._command('up')} --openstack`",
             )
-        return self._host(name, record)
+        return creation.host_of(record, name)
 
     def guest_host(self, name: str) -> Host:
         """Return a host of the lab that can run guests.
@@ -206,23 +201,13 @@ class Lab:
             raise NotFoundError(f"{name} runs no guests", hint=f"choose {' or '.join(names.HOSTS)}")
         return found
 
-    def _host(self, name: str, record: LabRecord) -> Host:
-        return Host(
-            self.name,
-            name,
-            record.hosts[name].pid,
-            names.data_address(record.slot, name),
-            names.control_address(record.slot, name),
-            state.directory(self.name) / name,
-        )
-
     def _hosts(self, record: LabRecord) -> dict[str, Host]:
-        return {name: self._host(name, record) for name in record.hosts}
+        return {name: creation.host_of(record, name) for name in record.hosts}
 
     def _uris(self, name: str, record: LabRecord) -> dict[str, str]:
         if name not in names.HOSTS:
             return {}
-        return libvirtd.uris(self._host(name, record))
+        return libvirtd.uris(creation.host_of(record, name))
 
     def link(self) -> DataLink:
         """Return the link between the hosts.
@@ -248,38 +233,6 @@ class Lab:
             found[host] = one
         return found
 
-    async def _create(
-        self, wanted: dict[str, str], rate: int, kvm: bool, progress: Callable[[str], None]
-    ) -> LabRecord:
-        layers = state.layers_directory(self.name)
-        # Written with a slot that says nothing yet, so that a build that is killed leaves a lab
-        # that is seen to be half there.
-        record = LabRecord(self.name, -1, wanted, rate, str(layers))
-        record.save()
-        built = {
-            name: await root.ensure(releases.release(name), progress)
-            for name in sorted(set(wanted.values()))
-        }
-        async with network.changing():
-            record = replace(record, slot=await network.free_slot(_recorded_slots(self.name)))
-            record.save()
-            progress("making the network")
-            await network.create(self.name, record.slot, rate, list(wanted))
-        progress("starting the hosts")
-        started = await asyncio.gather(
-            *(self._start(host, record, built[name], kvm) for host, name in wanted.items()),
-            return_exceptions=True,
-        )
-        running: dict[str, HostRecord] = {}
-        for name, result in zip(wanted, started, strict=True):
-            if isinstance(result, BaseException):
-                raise result
-            running[name] = result
-        record = record.with_hosts(running)
-        record.save()
-        await self._ensure_daemons(record, progress)
-        return record
-
     async def _ensure_cloud(
         self,
         record: LabRecord,
@@ -296,33 +249,6 @@ class Lab:
                 nova=nova,
                 progress=progress,
             )
-
-    async def _ensure_daemons(self, record: LabRecord, progress: Callable[[str], None]) -> None:
-        hosts = [self._host(name, record) for name in names.HOSTS]
-        progress("starting libvirtd and sshd where they do not run")
-        await asyncio.to_thread(credentials.provide, hosts, Path(record.layers))
-        await asyncio.gather(*(start(host) for host in hosts for start in _DAEMONS))
-
-    async def _start(self, name: str, record: LabRecord, built: Root, kvm: bool) -> HostRecord:
-        layers = Path(record.layers) / name
-        runtime = state.directory(self.name) / name
-        shared = Path(record.layers) / "shared"
-        for directory in (layers, runtime, shared):
-            directory.mkdir(parents=True, exist_ok=True)
-        addresses = {host: names.data_address(record.slot, host) for host in names.HOSTS}
-        if names.CONTROLLER in record.releases:
-            addresses[names.CONTROLLER] = names.control_address(record.slot, names.CONTROLLER)
-        spec = HostSpec(
-            name=name,
-            namespace=str(names.namespaces(self.name)[name]),
-            root=str(built.directory),
-            layers=str(layers),
-            runtime=str(runtime),
-            shared=str(shared),
-            hosts=addresses,
-            kvm=kvm,
-        )
-        return await hosts.start(self.name, spec)
 
     @asynccontextmanager
     async def _changing(self, progress: Callable[[str], None]) -> AsyncIterator[None]:
@@ -360,19 +286,6 @@ class Lab:
 
     def _command(self, verb: str) -> str:
         return names.command(self.name, verb)
-
-
-def _recorded_slots(but: str) -> set[int]:
-    """Return the slots of labs that may not have any link yet, or not any more."""
-    slots = set()
-    for lab in state.known_labs() - {but}:
-        try:
-            record = LabRecord.load(lab)
-        except UnavailableError:
-            continue
-        if record is not None:
-            slots.add(record.slot)
-    return slots
 
 
 def _require_root() -> None:
