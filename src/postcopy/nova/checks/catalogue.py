@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from postcopy.nova.facts import NAMES, NovaFacts
 from postcopy.qemu.facts import QemuFacts
-from postcopy.readiness import Catalogue, HostSubject, MissingFacts
+from postcopy.readiness import Catalogue, HostSubject, MissingFacts, Result, passed, warned
 
-__all__ = ["CHECKS", "compute", "configured", "release_name", "said"]
+__all__ = ["CHECKS", "compute", "configured", "left_off", "release_name", "said"]
 
 CHECKS = Catalogue()
 
@@ -45,6 +45,13 @@ def said(facts: NovaFacts, name: str, section: str = "libvirt") -> str:
     value = facts.configuration.value(name, section)
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return f"{name} = {text} ({facts.configuration.where(name, section)})"
+
+
+def left_off(host: HostSubject, name: str, section: str = "libvirt") -> Result:
+    """Pass where an option is off or not set, and warn where it is."""
+    facts = configured(host)
+    saw = said(facts, name, section)
+    return warned(saw) if facts.configuration.value(name, section) else passed(saw)
 
 
 def release_name(release: int) -> str:
