@@ -77,10 +77,6 @@ class Scenario:
                 f"a downtime limit of {self.downtime_limit} s makes no sense",
                 hint="give seconds above 0 and at most 2000",
             )
-        if self.workload in SERVICES and self.floor != "qemu":
-            raise UsageError(
-                f"{self.workload} runs in bare guests only", hint="floor: qemu, or leave it out"
-            )
         self.guest_spec("b")  # the lab's own limits
 
     def _refuse(self, what: str, value: object, workloads: tuple[str, ...]) -> None:

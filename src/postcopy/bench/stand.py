@@ -46,13 +46,13 @@ async def boot(lab: Lab, scenario: Scenario) -> Stand:
     await clear(lab)
     await shape(lab.link(), scenario.link)
     spec = scenario.guest_spec(GUEST)
+    kind = LabDomain if scenario.floor == "libvirt" else LabGuest
     if spec.service is None:
-        kind = LabDomain if scenario.floor == "libvirt" else LabGuest
         return Stand(await kind.start(lab, spec, names.HOSTS[0]))
     await network.ensure(lab)
     address = network.guest_address(lab)
     spec = replace(spec, address=f"{address}/{names.PREFIX_LENGTH}")
-    guest = await LabGuest.start(lab, spec, names.HOSTS[0])
+    guest = await kind.start(lab, spec, names.HOSTS[0])
     service = find_service(scenario.workload)
     log = directory(lab.name) / f"{GUEST}.answers"
     load = await Load.start(service, address, scenario.memory_bytes, log)

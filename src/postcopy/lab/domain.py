@@ -12,10 +12,10 @@ from postcopy.lab import disk, libvirtd, names, talk
 from postcopy.lab.boot import INSIDE, BootFiles, provide_boot_files
 from postcopy.lab.host import Host
 from postcopy.lab.lab import Lab
-from postcopy.lab.machine import GuestSpec
+from postcopy.lab.machine import GuestSpec, command_line
 from postcopy.lab.records import Verdict
+from postcopy.lab.services.service import BRIDGE, MAC
 from postcopy.lab.whereabouts import running_on
-from postcopy.lab.witness import kernel_command_line
 from postcopy.lab.witnessed import Witnessed
 from postcopy.libvirt.monitor import NAMESPACE, monitor_xml
 
@@ -163,7 +163,7 @@ class LabDomain(Witnessed):
         directory = host.runtime_dir / "domains"
         directory.mkdir(exist_ok=True)
         directory.chmod(0o777)  # QEMU makes the second monitor, and may not be root
-        files = await provide_boot_files(self.lab, host)
+        files = await provide_boot_files(self.lab, host, self.spec.service)
         base = f"{_INSIDE}/{self.spec.name}"
         command = f"/usr/bin/python3 -I {files.recorder} {base}.console {base}.log stay"
         await host.run("sh", "-c", f"exec setsid -f {command} </dev/null >{base}.err 2>&1")
@@ -198,6 +198,16 @@ def domain_xml(spec: GuestSpec, files: BootFiles, identity: str) -> str:
       <source file={quoteattr(str(spec.disk.path(spec.name)))}/>
       <target dev='{_TARGET}' bus='virtio'/>
     </disk>"""
+    link = ""
+    if spec.service is not None:
+        # Each host's libvirt makes a port of its own in the bridge of that name.
+        link = f"""
+    <interface type='bridge'>
+      <mac address='{MAC}'/>
+      <source bridge='{BRIDGE}'/>
+      <model type='virtio'/>
+      <rom enabled='no'/>
+    </interface>"""
     monitor = ""
     if spec.second_monitor:
         arguments = monitor_xml(f"{base}.rescue")
@@ -211,14 +221,14 @@ def domain_xml(spec: GuestSpec, files: BootFiles, identity: str) -> str:
     <type arch='x86_64' machine='{files.machine}'>hvm</type>
     <kernel>{files.kernel}</kernel>
     <initrd>{files.initramfs}</initrd>
-    <cmdline>{escape(kernel_command_line(spec.workload, device))}</cmdline>
+    <cmdline>{escape(command_line(spec, device))}</cmdline>
   </os>
   <features><acpi/></features>
   {cpu}
   <on_poweroff>destroy</on_poweroff>
   <on_crash>destroy</on_crash>
   <devices>
-    <emulator>/usr/bin/qemu-system-x86_64</emulator>{drive}
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>{drive}{link}
     {ports}
     <memballoon model='none'/>
   </devices>

@@ -11,7 +11,7 @@ from postcopy.lab.services.service import MAC, TAP, find_service
 from postcopy.lab.witness import kernel_command_line
 from postcopy.lab.workload import Workload
 
-__all__ = ["ACCELERATORS", "GuestSpec", "qemu_arguments"]
+__all__ = ["ACCELERATORS", "GuestSpec", "command_line", "qemu_arguments"]
 
 ACCELERATORS = ("tcg", "kvm")
 _MOST_VCPUS = 64
@@ -26,7 +26,7 @@ class GuestSpec:
     :param vcpus: how many there are; the workload's writers share them.
     :param second_monitor: whether a domain is made with the monitor that recovery past libvirt
         takes; most domains of the world have none.
-    :param service: a server of `postcopy.lab.services` that runs in it as well; only bare guests.
+    :param service: a server of `postcopy.lab.services` that runs in it as well.
     :param data_bytes: what that is given to hold.
     :param address: of the guest, with its prefix: ``198.19.0.100/24``; only with a server.
     """
@@ -105,7 +105,7 @@ def qemu_arguments(
         "-no-user-config",
         *("-kernel", str(kernel)),
         *("-initrd", str(initramfs)),
-        *("-append", kernel_command_line(spec.workload) + _service_words(spec)),
+        *("-append", command_line(spec)),
         *("-pidfile", str(directory / "qemu.pid")),
         # What QEMU complains of goes there: a daemon has no other place for it.
         *("-D", str(directory / "qemu.log"), "-d", "guest_errors"),
@@ -126,6 +126,11 @@ def qemu_arguments(
     return arguments
 
 
-def _service_words(spec: GuestSpec) -> str:
+def command_line(spec: GuestSpec, disk: str | None = None) -> str:
+    """Return the command line of the guest's kernel, which tells the witness what to do.
+
+    :param disk: the device that its disk is to the guest, as in ``/dev/vda``; None without one.
+    """
     # What the kernel does not know, init gets as its environment.
-    return f" witness.run=/serve address={spec.address}" if spec.service is not None else ""
+    server = f" witness.run=/serve address={spec.address}" if spec.service is not None else ""
+    return kernel_command_line(spec.workload, disk) + server

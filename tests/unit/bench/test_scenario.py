@@ -2,7 +2,7 @@
 
 import pytest
 
-from postcopy.bench.scenario import WORKLOADS, Scenario
+from postcopy.bench.scenario import FLOORS, WORKLOADS, Scenario
 from postcopy.errors import UsageError
 
 MIB = 1 << 20
@@ -49,6 +49,14 @@ def test_a_server_has_the_memory_that_it_is_given_to_hold() -> None:
     assert guest.workload.hot_mib == 0
 
 
+@pytest.mark.parametrize("server", ["redis", "postgresql"])
+def test_a_server_is_the_same_guest_on_either_floor(server: str) -> None:
+    bare, domain = (Scenario.parse({"workload": server, "floor": on}) for on in FLOORS)
+
+    assert bare.guest_spec("g") == domain.guest_spec("g")
+    assert bare.name != domain.name
+
+
 def test_several_vcpus_have_a_writer_each() -> None:
     guest = Scenario(workload="hot", vcpus=4).guest_spec("g")
 
@@ -75,7 +83,6 @@ def test_several_vcpus_have_a_writer_each() -> None:
         ({"workload": "hot", "vcpus": 0}, "0 writers"),
         ({"workload": "hot", "vcpus": 1.5}, "vcpus: 1.5"),
         ({"workload": "hot", "floor": "nova"}, "no floor 'nova'"),
-        ({"workload": "redis", "floor": "libvirt"}, "bare guests only"),
         ({"workload": "hot", "downtime_limit": -1}, "downtime limit of -1"),
     ],
 )

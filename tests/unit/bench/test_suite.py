@@ -1,14 +1,16 @@
 """Suites as people write them, and the order of their runs."""
 
+import itertools
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from postcopy.bench.estimate import expected_seconds, patience_for
-from postcopy.bench.scenario import Scenario
+from postcopy.bench.scenario import FLOORS, Scenario
 from postcopy.bench.suite import Suite, find_suite, suite_names
 from postcopy.errors import NotFoundError, UsageError
+from postcopy.lab.services.service import SERVICES
 
 MINE = """
 about: what
@@ -115,6 +117,12 @@ def test_suites_that_come_along_can_be_run(name: str) -> None:
     assert all(0 < seconds < 120 for seconds in expected)
     if name == "quick":
         assert sum(expected) < 6 * 60
+
+
+def test_both_servers_are_measured_on_both_floors() -> None:
+    found = {(one.workload, one.floor) for one, _ in find_suite("databases").cases}
+
+    assert found == set(itertools.product(SERVICES, FLOORS))
 
 
 def test_the_oracle_is_swept_from_at_once_to_never() -> None:

@@ -20,6 +20,7 @@ from postcopy.lab.domain import domain_xml
 from postcopy.lab.host import Host
 from postcopy.lab.machine import GuestSpec
 from postcopy.lab.records import Ready, read_log
+from postcopy.lab.services.service import BRIDGE, MAC
 from postcopy.lab.workload import Workload
 
 INSIDE = PurePosixPath("/run/postcopy")
@@ -69,10 +70,28 @@ def test_a_disk_is_attached_and_the_guest_told(shared: bool, path: str) -> None:
     assert GuestSpec.from_dict(spec.to_dict()) == spec
 
 
-def test_without_a_disk_there_is_no_trace_of_one() -> None:
+def test_a_server_has_a_link_of_its_own_an_address_and_room() -> None:
+    plain = GuestSpec(name="web1", workload=Workload(16, 0))
+    spec = replace(plain, service="redis", data_bytes=64 << 20, address="198.19.0.100/24")
+    tree = ET.fromstring(domain_xml(spec, FILES, UUID))
+    [link] = tree.iterfind("devices/interface")
+    assert link.get("type") == "bridge"
+    assert [(e.tag, dict(e.attrib)) for e in link] == [
+        ("mac", {"address": MAC}),
+        ("source", {"bridge": BRIDGE}),
+        ("model", {"type": "virtio"}),
+        ("rom", {"enabled": "no"}),
+    ]
+    words = tree.findtext("os/cmdline", "")
+    assert words.endswith(" witness.run=/serve address=198.19.0.100/24")
+    assert int(tree.findtext("memory", "")) - plain.memory_mib >= 64 * 1.4
+
+
+def test_without_a_disk_or_a_server_there_is_no_trace_of_one() -> None:
     spec = GuestSpec(name="web1", workload=Workload(64, 32))
     text = domain_xml(spec, FILES, UUID)
     assert "disk" not in text
+    assert "interface" not in text
     assert ET.fromstring(text).findtext("memory") == str(spec.workload.memory_mib)
 
 

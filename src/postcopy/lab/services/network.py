@@ -5,8 +5,9 @@
     machine's bridge ── veth ── alpha's bridge ── tap ── the guest, wherever it is
                     └── veth ── beta's bridge  ── tap
 
-The guest keeps its address. When it has moved, its QEMU announces it at the new place, and the
-bridges send what is for it there. The data link carries none of it.
+A bare guest's QEMU takes the tap that is made here, a domain's is made by libvirt. The guest keeps
+its address. When it has moved, its QEMU announces it at the new place, and the bridges send what is
+for it there. The data link carries none of it.
 """
 
 import functools
@@ -16,12 +17,11 @@ from typing import Any
 from postcopy.lab import names
 from postcopy.lab.lab import Lab
 from postcopy.lab.netlink import in_namespace, index_of
-from postcopy.lab.services.service import TAP
+from postcopy.lab.services.service import BRIDGE, TAP
 from postcopy.lab.state import LabRecord
 
 __all__ = ["ensure", "guest_address"]
 
-_BRIDGE = "guests"
 _UPLINK = "guests-up"
 _ADDRESS = 100
 """Of the guest, in the network of the control link."""
@@ -73,8 +73,8 @@ def _connect(route: Any, lab: str, slot: int, host: str, space: Path) -> None:
 
 
 def _make(route: Any) -> None:
-    route.link("add", ifname=_BRIDGE, kind="bridge")
-    bridge = index_of(route, _BRIDGE)
+    route.link("add", ifname=BRIDGE, kind="bridge")
+    bridge = index_of(route, BRIDGE)
     route.link("set", index=bridge, state="up")
     route.link("add", ifname=TAP, kind="tuntap", mode="tap")
     for name in (_UPLINK, TAP):

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from postcopy.errors import NotFoundError
 
-__all__ = ["MAC", "SERVICES", "TAP", "Service", "find_service"]
+__all__ = ["BRIDGE", "MAC", "SERVICES", "TAP", "Service", "find_service"]
 
+BRIDGE = "guests"
+"""Of each host: the link of such guests, and where libvirt attaches a domain."""
 TAP = "guest"
-"""What QEMU attaches such a guest to, on either host."""
+"""A port of it: what QEMU attaches a bare guest to, on either host."""
 MAC = "52:54:00:70:63:01"
 
 _MIB = 1 << 20
