@@ -35,7 +35,8 @@ async def execute(
 ) -> Measured:
     """Move the guest to the host where it is not, and return what that was like for it.
 
-    Of one with a server, the answers that its users got are its progress.
+    Of one with a server, the answers that its users got are its progress, and every write that it
+    acknowledged is read back.
 
     :param repeat: which repeat of the suite this is.
     :param patience: seconds after which a move that has not ended or switched is called off.
@@ -48,12 +49,16 @@ async def execute(
     measured = _measured(trip, scenario, method, repeat)
     if trip.fate not in (Fate.COMPLETED, Fate.CANCELLED):
         return measured
+    lost = 0
     if stand.load is not None:
-        measured = _asked(measured, await stand.load.answers(), trip)
+        answers = await stand.load.answers()
+        measured = _asked(measured, answers, trip)
+        lost = await stand.load.lost(answers)
     observation = guest.observe(trip.started_at, trip.ended_at)
     verdict = await guest.verify()
     memory = memory_verdict(observation, verdict)
     trouble = [f"{memory['pages_wrong']} pages are wrong"] if memory["pages_wrong"] else []
+    trouble += [f"writes to {lost} rows are lost"] if lost else []
     trouble += ["it rebooted"] if memory["rebooted"] else []
     trouble += ["it panicked"] if memory["panicked"] else []
     if not (trouble or observation.uptime_continuous):

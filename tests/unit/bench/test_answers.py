@@ -17,13 +17,17 @@ def steady(begin: float, end: float, each: float) -> tuple[list[float], list[flo
 
 def test_the_log_is_read_client_by_client(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    records = [(0, 1.0, 1.1), (1, 1.0, 1.3), (0, 1.1, 1.2), (1, 1.3, 0.0)]
+    records = [
+        *((0, 1.0, 1.1, 8, 1), (1, 1.0, 1.3, 7, 0), (0, 1.1, 1.2, 4, 1), (0, 1.2, 1.4, 8, 2)),
+        *((1, 1.3, 0.0, 0, 0),),
+    ]
     path.write_bytes(b"".join(RECORD.pack(*each) for each in records) + b"torn")
 
     found = Answers.read(path)
 
-    assert found.clients == (([1.0, 1.1], [1.1, 1.2]), ([1.0], [1.3]))
+    assert found.clients == (([1.0, 1.1, 1.2], [1.1, 1.2, 1.4]), ([1.0], [1.3]))
     assert found.unanswered == (1.3,)
+    assert found.acknowledged == {8: 2, 4: 1}
 
 
 def test_a_stall_weighs_as_much_as_it_lasted() -> None:

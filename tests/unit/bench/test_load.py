@@ -2,13 +2,15 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from postcopy.bench.load.answers import Answers
 from postcopy.bench.load.load import Load
 from postcopy.bench.load.protocols import CLIENTS
 from postcopy.errors import UnavailableError
@@ -40,6 +42,7 @@ class FakeRedis:
 
     def __init__(self, refuse: bytes = b"") -> None:
         self.calls: list[list[bytes]] = []
+        self.keys: dict[bytes, bytes] = {}
         self.refuse = refuse
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,6 +57,12 @@ class FakeRedis:
                 writer.write(b"-OOM command not allowed\r\n")
             elif words[0] == b"GET":
                 writer.write(b"$3\r\nabc\r\n" if len(self.calls) % 2 else b"$-1\r\n")
+            elif words[0] == b"GETRANGE":
+                held = self.keys.get(words[1], b"")[int(words[2]) : int(words[3]) + 1]
+                writer.write(b"$%d\r\n%b\r\n" % (len(held), held))
+            elif words[0] == b"SET":
+                self.keys[words[1]] = words[2]
+                writer.write(b"+OK\r\n")
             else:
                 writer.write(b"+OK\r\n")
 
@@ -63,6 +72,7 @@ class FakePostgresql:
 
     def __init__(self, refuse: str = "") -> None:
         self.queries: list[str] = []
+        self.balances: Counter[int] = Counter()
         self.refuse = refuse
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -78,14 +88,24 @@ class FakePostgresql:
                 body = b"SERROR\0Mno such table\0\0"
                 writer.write(b"E" + struct.pack("!i", len(body) + 4) + body)
             else:
+                if "UPDATE" in text:
+                    self.balances[int(text.rpartition(" ")[2])] += 1
+                if "balance > 0" in text:
+                    for row in self.balances.items():
+                        body = b"".join(struct.pack("!i", len(v)) + v for v in _texts(row))
+                        writer.write(b"D" + struct.pack("!ih", len(body) + 6, 2) + body)
                 writer.write(b"C" + struct.pack("!i", 9) + b"DONE\0")
             writer.write(b"Z" + struct.pack("!i", 5) + b"I")
+
+
+def _texts(values: Iterable[int]) -> list[bytes]:
+    return [str(value).encode() for value in values]
 
 
 async def test_redis_is_filled_and_asked_in_its_own_words() -> None:
     fake = FakeRedis()
     async with serving(fake) as port:
-        client = CLIENTS["redis"](64 * 1024, seed=1)
+        client = CLIENTS["redis"](64 * 1024, number=1, users=4)
         await client.open("127.0.0.1", port)
         await client.fill(64 * 1024)
         for _ in range(20):
@@ -96,13 +116,15 @@ async def test_redis_is_filled_and_asked_in_its_own_words() -> None:
     asked = fake.calls[2:]
     assert {call[0] for call in asked} == {b"GET", b"SET"}
     assert all(0 <= int(call[1].removeprefix(b"key:")) < 64 for call in asked)
-    assert all(len(call[2]) == 1024 for call in asked if call[0] == b"SET")
+    written = [call for call in asked if call[0] == b"SET"]
+    assert all(len(call[2]) == 1024 for call in written)
+    assert {int(call[1].removeprefix(b"key:")) % 4 for call in written} == {1}
 
 
 async def test_postgresql_is_filled_and_asked_in_its_own_words() -> None:
     fake = FakePostgresql()
     async with serving(fake) as port:
-        client = CLIENTS["postgresql"](64 * 1024, seed=1)
+        client = CLIENTS["postgresql"](64 * 1024, number=1, users=4)
         await client.open("127.0.0.1", port)
         await client.fill(64 * 1024)
         for _ in range(20):
@@ -111,13 +133,14 @@ async def test_postgresql_is_filled_and_asked_in_its_own_words() -> None:
 
     assert "generate_series(0, 31)" in fake.queries[1]
     assert {query.split()[0] for query in fake.queries[2:]} == {"SELECT", "UPDATE"}
+    assert {row % 4 for row in fake.balances} == {1}
 
 
 @pytest.mark.parametrize("name", ["redis", "postgresql"])
 async def test_what_a_server_refuses_is_told_in_its_words(name: str) -> None:
     fake: Serve = FakeRedis(b"DEBUG") if name == "redis" else FakePostgresql("INSERT")
     async with serving(fake) as port:
-        client = CLIENTS[name](1 << 20, seed=1)
+        client = CLIENTS[name](1 << 20, number=1, users=4)
         await client.open("127.0.0.1", port)
         with pytest.raises(UnavailableError, match=r"not allowed|no such table"):
             await client.fill(1 << 20)
@@ -137,6 +160,51 @@ async def test_a_load_runs_beside_until_it_is_stopped(
     assert len(answers.clients) == 4
     assert all(len(sent) > 5 for sent, _ in answers.clients)
     assert not answers.unanswered
+
+
+async def test_every_acknowledged_write_is_read_back_from_redis(tmp_path: Path) -> None:
+    fake = FakeRedis()
+    async with serving(fake) as port:
+        service = replace(SERVICES["redis"], port=port)
+        load = await Load.start(service, "127.0.0.1", 64 << 10, tmp_path / "log")
+        await asyncio.sleep(0.3)
+        await load.stop()
+        answers = await load.answers()
+
+        assert sum(answers.acknowledged.values()) > 20
+        assert await load.lost(answers) == 0
+
+        row, times = next(iter(answers.acknowledged.items()))
+        fake.keys[b"key:%d" % row] = b"%010d and more" % (times - 1)
+        assert await load.lost(answers) == 1
+        fake.keys.clear()
+        assert await load.lost(answers) == len(answers.acknowledged)
+
+
+async def test_every_acknowledged_write_is_read_back_from_postgresql(tmp_path: Path) -> None:
+    fake = FakePostgresql()
+    async with serving(fake) as port:
+        service = replace(SERVICES["postgresql"], port=port)
+        load = await Load.start(service, "127.0.0.1", 64 << 10, tmp_path / "log")
+        await asyncio.sleep(0.3)
+        await load.stop()
+        answers = await load.answers()
+
+        assert await load.lost(answers) == 0
+
+        row = next(iter(answers.acknowledged))
+        fake.balances[row] = 0
+        assert await load.lost(answers) == 1
+
+
+async def test_a_server_that_has_gone_cannot_be_read_back(tmp_path: Path) -> None:
+    async with serving(FakeRedis()) as port:
+        service = replace(SERVICES["redis"], port=port)
+        load = await Load.start(service, "127.0.0.1", 64 << 10, tmp_path / "log")
+        await load.stop()
+
+    with pytest.raises(UnavailableError, match="cannot be read back"):
+        await load.lost(Answers((), acknowledged={1: 1}))
 
 
 async def test_a_connection_that_breaks_is_made_again_and_counted(tmp_path: Path) -> None:

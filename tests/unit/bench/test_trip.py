@@ -209,6 +209,28 @@ async def test_a_guest_that_is_lost_is_not_asked(monkeypatch: pytest.MonkeyPatch
     assert guest.verified == 0
 
 
+async def none_lost(answers: Answers) -> int:
+    return 0
+
+
+@pytest.mark.usefixtures("no_waiting")
+async def test_a_server_that_lost_a_write_has_not_come_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    travelling(monkeypatch, Fate.COMPLETED)
+
+    async def answers() -> Answers:
+        return Answers((), acknowledged={3: 1, 4: 2})
+
+    async def lost(answers: Answers) -> int:
+        return len(answers.acknowledged)
+
+    found = await measure(FakeGuest(observation()), SimpleNamespace(answers=answers, lost=lost))
+
+    assert not found.intact
+    assert found.error == "writes to 2 rows are lost"
+
+
 @pytest.mark.usefixtures("no_waiting")
 async def test_of_a_server_the_answers_are_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     travelling(monkeypatch, Fate.COMPLETED)
@@ -218,8 +240,11 @@ async def test_of_a_server_the_answers_are_the_progress(monkeypatch: pytest.Monk
     async def answers() -> Answers:
         return Answers(((times, [at + 0.01 for at in times]),))
 
-    found = await measure(FakeGuest(observation()), SimpleNamespace(answers=answers))
+    found = await measure(
+        FakeGuest(observation()), SimpleNamespace(answers=answers, lost=none_lost)
+    )
 
+    assert found.intact
     assert found.baseline_rate == pytest.approx(100.0, rel=0.02)
     assert found.guest_seconds_lost == pytest.approx(1.0, abs=0.05)
     assert found.latency.during["max"] == pytest.approx(1.0, abs=0.05)

@@ -7,8 +7,8 @@ as much as it lasted.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from postcopy.bench.load.generator import RECORD
@@ -26,10 +26,12 @@ class Answers:
     """The requests of each client, in their order: when they were sent and answered.
 
     :ivar unanswered: when requests were sent that never got an answer.
+    :ivar acknowledged: how many writes of each row that was written; reads do not count.
     """
 
     clients: tuple[tuple[Sequence[float], Sequence[float]], ...]
     unanswered: tuple[float, ...] = ()
+    acknowledged: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> "Answers":
@@ -38,14 +40,18 @@ class Answers:
         whole = len(content) - len(content) % RECORD.size
         found: dict[int, tuple[list[float], list[float]]] = {}
         unanswered = []
-        for client, sent, answered in RECORD.iter_unpack(content[:whole]):
+        acknowledged: dict[int, int] = {}
+        for client, sent, answered, row, times in RECORD.iter_unpack(content[:whole]):
             if answered:
-                times = found.setdefault(client, ([], []))
-                times[0].append(sent)
-                times[1].append(answered)
+                moments = found.setdefault(client, ([], []))
+                moments[0].append(sent)
+                moments[1].append(answered)
+                if times:
+                    acknowledged[row] = times
             else:
                 unanswered.append(sent)
-        return cls(tuple(found[client] for client in sorted(found)), tuple(unanswered))
+        clients = tuple(found[client] for client in sorted(found))
+        return cls(clients, tuple(unanswered), acknowledged)
 
     def work(self) -> Curve:
         """Return the answers as a guest's work."""

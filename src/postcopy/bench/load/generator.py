@@ -3,8 +3,9 @@
 A program of its own, so that neither disturbs the other: ``python -m postcopy.bench.load.generator
 redis ADDRESS PORT BYTES CLIENTS LOG``. It fills the server, says `READY` on standard error, and
 each client asks, waits for the answer and asks again, until it is killed. The log has one record of
-`RECORD` for each request: the client, and two moments in Unix time; without an answer the second
-is 0.
+`RECORD` for each request: the client, two moments in Unix time, the row that was asked for, and how
+many writes of it the server has acknowledged. Of a read that is 0; without an answer the second
+moment is, too.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from postcopy.errors import PostcopyError
 __all__ = ["READY", "RECORD", "main"]
 
 READY = "ready"
-RECORD = struct.Struct("<Hdd")
+RECORD = struct.Struct("<HddII")
 
 _START_SECONDS = 90.0
 _RETRY_SECONDS = 0.2
@@ -33,7 +34,7 @@ async def main(arguments: list[str]) -> int:
     """Fill the server and ask it until told to end; the result is the program's exit code."""
     name, address, port, size, clients, log = arguments
     kind = CLIENTS[name]
-    lines = [kind(int(size), seed) for seed in range(int(clients))]
+    lines = [kind(int(size), number, int(clients)) for number in range(int(clients))]
     try:
         await _connected(lines[0], address, int(port), _START_SECONDS)
         await lines[0].fill(int(size))
@@ -70,9 +71,9 @@ async def _keep_asking(number: int, client: Client, where: tuple[str, int], file
     """Ask, and ask again; connect again where the connection breaks, until nobody is there."""
     anchor = time.time() - time.monotonic()
     while True:
-        sent, answered = anchor + time.monotonic(), 0.0
+        sent, answered, row, times = anchor + time.monotonic(), 0.0, 0, 0
         try:
-            await client.ask()
+            row, times = await client.ask()
             answered = anchor + time.monotonic()
         except PostcopyError:
             await asyncio.sleep(_RETRY_SECONDS)
@@ -82,7 +83,7 @@ async def _keep_asking(number: int, client: Client, where: tuple[str, int], file
             except (OSError, TimeoutError, asyncio.IncompleteReadError):
                 return
         finally:
-            file.write(RECORD.pack(number, sent, answered))
+            file.write(RECORD.pack(number, sent, answered, row, times))
 
 
 if __name__ == "__main__":
