@@ -1,13 +1,23 @@
-"""A benchmark, small: stopped in its middle, gone on with, and shown."""
+"""A benchmark, small: stopped in its middle, gone on with, and shown; and real servers in it."""
 
+import contextlib
 import signal
 from pathlib import Path
 
 import pytest
 
+from postcopy.bench import stand
+from postcopy.bench.execute import execute
+from postcopy.bench.load.protocols import CLIENTS
+from postcopy.bench.method import Method
+from postcopy.bench.scenario import Scenario
 from postcopy.bench.stand import GUEST
 from postcopy.lab.domain import LabDomain
 from postcopy.lab.guest import LabGuest
+from postcopy.lab.services.network import guest_address
+from postcopy.lab.services.service import SERVICES
+from postcopy.migration.journal import Journal
+from postcopy.migration.outcome import Fate
 
 from .commands import data, spawn
 from .conftest import LAB, RATE, Bench
@@ -54,3 +64,42 @@ def test_a_suite_that_was_interrupted_goes_on_where_it_was(bench: Bench, tmp_pat
     # The lab is as it was, and nothing is measured twice.
     assert data("lab", "link", "--lab", LAB)["rate"] == RATE
     assert data(*command)["scenarios"] == found["scenarios"]
+
+
+@pytest.mark.parametrize(("workload", "floor"), [("redis", "qemu"), ("postgresql", "libvirt")])
+async def test_a_server_is_moved_under_load_and_no_write_is_lost(
+    workload: str, floor: str, bench: Bench, tmp_path: Path
+) -> None:
+    scenario = Scenario(workload=workload, floor=floor, memory_bytes=32 << 20, link=RATE)
+    standing = await stand.boot(bench.lab, scenario)
+    try:
+        assert standing.load is not None
+        with Journal(tmp_path / "journal") as journal:
+            # Half of its memory is still at the source when it goes on at the destination.
+            method = Method.parse("moment:sent=0.5")
+            run = await execute(standing, scenario, method, 0, journal, patience=60)
+        arrived = await standing.guest.where()
+        await standing.close()
+        answers = await standing.load.answers()
+        reader = CLIENTS[workload](scenario.memory_bytes, number=0, users=1)
+        await reader.open(guest_address(bench.lab), SERVICES[workload].port)
+        with contextlib.closing(reader):
+            held = await reader.held(answers.acknowledged)
+    finally:
+        await standing.close()
+        await stand.clear(bench.lab)
+
+    # Intact is: all pages right, and all that was acknowledged read back, while users went on.
+    assert (run.fate, run.intact, run.error) == (Fate.COMPLETED, True, "")
+    assert run.switched_after_seconds is not None
+    assert arrived == "beta"
+    # No user's connection broke, and each was still answered when the guest had moved.
+    assert run.latency is not None
+    assert run.latency.errors == 0
+    ended = run.started_at + run.total_seconds
+    assert len(answers.clients) == 4
+    assert all(answered[-1] > ended for _, answered in answers.clients)
+    # What is read back is what was written, and what was not noted any more when the users left.
+    assert len(answers.acknowledged) > 50
+    assert all(held[row] >= times for row, times in answers.acknowledged.items())
+    assert sum(held.values()) < 1.1 * sum(answers.acknowledged.values())
