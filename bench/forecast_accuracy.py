@@ -7,20 +7,23 @@ measured, every method is forecast; then it really moves: first by pre-copy alon
 off once it has been seen not to converge, and then by a method that is drawn, too.
 
 Results go to a file, a line a scenario; those that are in it already are not run again, so a run
-that was broken off is gone on with. Prints a table, or one JSON object with ``--json``.
+that was broken off is gone on with, and one that is done shows its figures again. Prints a table,
+or one JSON object with ``--json``.
 """
 
 import argparse
 import asyncio
 import json
-import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
+
+from forecast_figures import Results, summary, table
 
 from postcopy.forecast.fit import fit
 from postcopy.forecast.inputs import Inputs, Known
@@ -30,7 +33,7 @@ from postcopy.lab.lab import Lab
 from postcopy.lab.machine import GuestSpec
 from postcopy.lab.move import LabMove
 from postcopy.lab.workload import Workload
-from postcopy.migration import Fate, Journal
+from postcopy.migration import Journal
 from postcopy.migration.conduct import carry_out
 from postcopy.migration.decision import Action, Decision, History, Policy
 from postcopy.plan import Plan, make_plan
@@ -205,70 +208,33 @@ def tell(scenario: Scenario, one: dict[str, Any]) -> None:
     )
 
 
-def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return how good the forecasts were."""
-    trials = [result["moves"][0] for result in results]
-    right = [(m["expected"]["ends"] >= 0.5) == (m["fate"] == Fate.COMPLETED) for m in trials]
-    moved = [m for r in results for m in r["moves"] if m["fate"] == Fate.COMPLETED]
-    drawn = [r["moves"][1] for r in results if r["moves"][1]["fate"] == Fate.COMPLETED]
-    figures = ("total_seconds", "transferred_bytes", "downtime_seconds", "longest_freeze_seconds",
-               "guest_seconds_lost")  # fmt: skip
-    return {
-        "scenarios": len(results),
-        "convergence_right": sum(right),
-        "drawn": _rated(drawn, "total_seconds"),
-        "all": {figure: _rated(moved, figure) for figure in figures},
-        "plan_seconds_most": max(m["plan_seconds"] for r in results for m in r["moves"]),
-    }
-
-
-def _rated(moves: list[dict[str, Any]], figure: str) -> dict[str, Any]:
-    errors, held = [], []
-    for one in moves:
-        expected, came = one["expected"][figure], one[figure]
-        if came is None or came <= 0:
-            continue
-        median = expected["median"]
-        errors.append(abs(median / came - 1) if median is not None else float("inf"))
-        low, high = expected["low"], expected["high"]
-        held.append(low is not None and low <= came and (high is None or came <= high))
-    if not errors:
-        return {"moves": 0}
-    ordered = sorted(errors)
-    return {
-        "moves": len(errors),
-        "error_median": statistics.median(errors),
-        "error_90th_percentile": ordered[min(len(ordered) - 1, round(0.9 * len(ordered) - 0.5))],
-        "in_90_percent_interval": sum(held) / len(held),
-    }
-
-
 async def main() -> int:
     """Play what is missing, and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenarios", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("forecast_accuracy.jsonl"))
+    parser.add_argument("--json", action="store_true", help="print one JSON object, no table")
     options = parser.parse_args()
-    done = []
-    if options.out.exists():
-        done = [json.loads(line) for line in options.out.read_text().splitlines()]
-    known = {r["scenario"]["number"] for r in done}
-    missing = [n for n in range(1, options.scenarios + 1) if n not in known]
-    if missing:
-        lab = Lab(LAB)
-        await lab.up()
-        with tempfile.TemporaryDirectory() as place, Journal(Path(place) / "j.sqlite") as journal:
-            try:
-                for number in missing:
-                    result = await play(lab, draw(options.seed, number), journal)
-                    done.append(result)
-                    with options.out.open("a") as file:
-                        file.write(json.dumps(result) + "\n")
-            finally:
-                await lab.down()
-    print(json.dumps(summary(done), indent=2))
+    wanted = {n: draw(options.seed, n) for n in range(1, options.scenarios + 1)}
+    results = Results(options.out, {number: asdict(one) for number, one in wanted.items()})
+    if results.missing:
+        await play_missing(results, wanted)
+    found = summary(results.done)
+    print(json.dumps(found, indent=2) if options.json else table(found))
     return 0
+
+
+async def play_missing(results: Results, wanted: Mapping[int, Scenario]) -> None:
+    """Play what the file does not hold, in a lab of its own."""
+    lab = Lab(LAB)
+    await lab.up()
+    with tempfile.TemporaryDirectory() as place, Journal(Path(place) / "j.sqlite") as journal:
+        try:
+            for number in results.missing:
+                results.add(await play(lab, wanted[number], journal))
+        finally:
+            await lab.down()
 
 
 if __name__ == "__main__":
