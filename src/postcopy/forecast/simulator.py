@@ -120,6 +120,8 @@ class _Run:
         self.cold = max(0.0, guest.content_bytes - sum(self.hot))
         self.disk = guest.disk_bytes
         self.sent = 0.0
+        self.before = self.sent, self.disk
+        """Both as the pass began."""
         self.lost = 0.0
         self.throttle = 0.0
         self.high_passes = 0
@@ -188,7 +190,7 @@ class _Run:
         step = self.poll_seconds
         if step is None:
             step = max(_SHORTEST_POLL_SECONDS, (end - begin) / self.samples_a_pass)
-        sent, disk = self.sent, self.disk
+        sent, disk = self.before = self.sent, self.disk
         moments = [begin + i * step for i in range(1, math.ceil((end - begin) / step))]
         if self.again_at is not None and self.again_at > begin:
             moments = sorted({*moments, self.again_at})
@@ -279,7 +281,7 @@ class _Run:
         match decision.action:
             case Action.SWITCH:
                 if self.now > pass_began:
-                    self.sent -= self._carried(pass_began, self.now, self.disk)[0]
+                    self.sent, self.disk = self.before
                     self._advance(pass_began, self.now, to_send)
                 return self._switch()
             case Action.CANCEL:
@@ -318,7 +320,7 @@ class _Run:
         touches += harm.read_rate * cold_missing
         duty = guest.bursts.duty if guest.bursts else 1.0
         self.lost += harm.stop_seconds + harm.lost(arrived - began, touches * duty * latency)
-        self.sent += left
+        self.sent, self.disk = self.sent + left - self.disk, 0.0
         return self._result(
             End.POSTCOPY,
             arrived,
@@ -345,7 +347,7 @@ class _Run:
             downtime_seconds=downtime,
             longest_freeze_seconds=freeze,
             guest_seconds_lost=self.lost,
-            transferred_bytes=math.inf if never else self.sent,
+            transferred_bytes=math.inf if never else self.sent + self.guest.disk_bytes - self.disk,
             risk_seconds=risk,
             passes=self.number,
             switched_at=switched_at,

@@ -131,6 +131,14 @@ def test_disks_share_the_link_and_must_have_gone() -> None:
     assert move(with_disk, None).total_seconds > (454e6 + 2e9) / WIRE
 
 
+def test_a_switch_in_the_middle_of_a_pass_sends_each_byte_of_a_disk_once() -> None:
+    still = replace(guest(4 * GIB, 2e9, 0, 0), disk_bytes=3e9)
+    scenario = Scenario(guest=still, link=Link(bandwidth=1e9), harm=Harm(stop_seconds=0.0))
+    result = move(scenario, 2.0)
+    assert result.transferred_bytes == pytest.approx(5e9)
+    assert result.total_seconds == pytest.approx(5.03)
+
+
 def test_bursts_rest_in_between() -> None:
     bursts = Bursts(duty=0.25, period_seconds=4.0, offset_seconds=3.0)
     assert bursts.active_seconds(0.0, 1.0) == 0
