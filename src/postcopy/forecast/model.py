@@ -96,6 +96,10 @@ class Link:
         bandwidth = self.at(at)
         return at + size / bandwidth if bandwidth > 0 else math.inf
 
+    def even_since(self, begin: float) -> bool:
+        """Return whether bandwidth has stayed what it is; False if it is ever to change."""
+        return not self.changes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harm:
