@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 __all__ = ["Curve", "HotSet", "Observation"]
 
+_expm1 = math.expm1
+
 
 @dataclass(frozen=True, slots=True)
 class HotSet:
@@ -42,16 +44,32 @@ class Curve:
     """What W can come to."""
     rate: float = field(init=False, compare=False)
     """Bytes written a second."""
+    _at_random: tuple[tuple[float, float], ...] = field(init=False, compare=False, repr=False)
+    _sequential: tuple[HotSet, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         # Asked for again and again, by policies and in the simulator.
-        object.__setattr__(self, "size_bytes", sum(each.size_bytes for each in self.sets))
-        object.__setattr__(self, "rate", sum(each.rate for each in self.sets))
+        size = rate = 0.0
+        at_random, sequential = [], []
+        for each in self.sets:
+            size += each.size_bytes
+            rate += each.rate
+            if each.sequential:
+                sequential.append(each)
+            elif each.size_bytes > 0:
+                at_random.append((each.size_bytes, -each.rate))
+        set_ = object.__setattr__
+        set_(self, "size_bytes", size)
+        set_(self, "rate", rate)
+        set_(self, "_at_random", tuple(at_random))
+        set_(self, "_sequential", tuple(sequential))
 
     def __call__(self, seconds: float) -> float:
         """Return W(`seconds`) in bytes."""
         total = 0.0
-        for each in self.sets:
+        for size, slope in self._at_random:
+            total -= size * _expm1(slope * seconds / size)
+        for each in self._sequential:
             total += each.dirtied(seconds)
         return total
 

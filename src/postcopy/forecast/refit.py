@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from postcopy.forecast.curve import Curve, Observation
 from postcopy.forecast.model import Harm, Link
@@ -28,8 +29,7 @@ _INSTANT_SECONDS = 0.1
 _PAGE_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Ahead:
+class Ahead(NamedTuple):
     """One way in which a migration may end from here.
 
     :param seconds: until then.

@@ -5,6 +5,7 @@ its own. Every curve goes exactly through one observation, the anchor; the other
 each shape is. Pure arithmetic over a few numbers a shape, because a policy does it at each pass.
 """
 
+import bisect
 import math
 from collections.abc import Iterable
 
@@ -13,7 +14,7 @@ from postcopy.forecast.curve import Curve, HotSet, Observation
 __all__ = ["explain"]
 
 # The share of W that is there at once because it is rewritten all the time.
-_CORES = (0.0, 0.03, 0.1, 0.3, 0.6, 0.85)
+_CORES = (1.0, 0.0, 0.03, 0.1, 0.3, 0.6, 0.85)
 # How far the rest has gone towards its bound at the anchor, in its own time constants.
 _BENDS = (
     0.02,
@@ -41,8 +42,8 @@ _CORE_TIMES = 1 / 200
 _FAR_ERROR = 0.01
 # Past so many standard errors every curve is as wrong as the others: the guest changed.
 _MOST_ERRORS = 4.0
-# In so many of its time constants a set is full.
-_FULL = 40.0
+# For each bend: the rest grows as ``factor * expm1(-bend * time)``, which is 1 at the anchor.
+_GROWTH = [(-bend, 1.0 / math.expm1(-bend)) for bend in _BENDS]
 
 
 def explain(
@@ -66,10 +67,7 @@ def explain(
     """
     seconds = max(anchor.seconds, 1e-3)
     dirtied = max(min(anchor.dirtied_bytes, most_bytes), 1.0)
-    shapes = _shapes(dirtied, most_bytes)
-    bends = {bend for _, bend, _ in shapes}
-    scores = [0.0] * len(shapes)
-    bound = _MOST_ERRORS * _MOST_ERRORS
+    families = [_Family(core, most_bytes / dirtied) for core in _CORES]
     weight = 0.5
     for one in reversed(list(others)):
         if one.seconds > 0 and one.dirtied_bytes > 0:
@@ -79,16 +77,9 @@ def explain(
                 spread = math.hypot(spread, one.error_bytes / one.dirtied_bytes)
             # In standard errors, as the misses are.
             scale, seen = dirtied / one.dirtied_bytes / spread, 1.0 / spread
-            core = -math.expm1(-x / _CORE_TIMES) if x < _FULL * _CORE_TIMES else 1.0
-            full = {b: -math.expm1(-b * x) if b * x < _FULL else 1.0 for b in bends}
-            for i, (share, bend, whole) in enumerate(shapes):
-                miss = (share * core + whole * full[bend]) * scale - seen
-                miss *= miss
-                scores[i] -= weight * min(miss, bound)
+            _hold_against(families, x, scale, seen, weight)
         weight *= fading
-    best = max(scores)
-    weights = [math.exp(score - best) for score in scores]
-    kept = [(s, each) for s, each in zip(shapes, weights, strict=True) if each > negligible]
+    kept = _likely(families, negligible)
     if len(kept) > most_curves:
         kept = _stand_in(kept, most_curves)
     total = sum(each for _, each in kept)
@@ -97,6 +88,81 @@ def explain(
 
 Shape = tuple[float, float, float]
 """The core's share of the anchor; the rest's bend; the rest's bound, as a share of the anchor."""
+
+
+class _Family:
+    """The shapes that have a core of one share, and how well they fit what they were held against.
+
+    :param room: the guest's memory, as a multiple of the anchor: a rest that it bounds must bend.
+    """
+
+    __slots__ = ("core", "first", "least", "scores")
+    first: int
+    """The first of `_BENDS` that is possible."""
+    least: float
+    """The bend that comes to just what there is room for; 0 if all are possible."""
+
+    def __init__(self, core: float, room: float) -> None:
+        rest = 1.0 - core
+        self.core, self.first, self.least = core, 0, 0.0
+        if rest <= 0:
+            self.first = len(_BENDS) - 1  # without a rest its bend says nothing: one will do
+        elif room < math.inf:
+            least = -math.log1p(-rest / max(room - core, rest * 1.0001))
+            if least > _BENDS[0]:
+                self.first, self.least = bisect.bisect_right(_BENDS, least), least
+        self.scores = [0.0] * (len(_BENDS) - self.first + bool(self.least))
+
+    def shapes(self) -> list[Shape]:
+        """Return them in the order of the scores."""
+        known = _SHAPES[self.core][self.first :]
+        return [*known, _shape(self.core, self.least)] if self.least else known
+
+
+def _shape(core: float, bend: float) -> Shape:
+    return core, bend, (1.0 - core) / -math.expm1(-bend)
+
+
+_SHAPES = {core: [_shape(core, bend) for bend in _BENDS] for core in _CORES}
+
+
+def _hold_against(
+    families: list[_Family], x: float, scale: float, seen: float, weight: float
+) -> None:
+    """Take off every shape's score how far it misses an observation.
+
+    :param x: how long the observation was; the anchor is 1.
+    :param scale: what the anchor comes to in its standard errors.
+    :param seen: what was seen, in the same.
+    """
+    grown = [factor * math.expm1(slope * x) for slope, factor in _GROWTH]
+    core = -math.expm1(-x / _CORE_TIMES)
+    root, most = math.sqrt(weight), weight * _MOST_ERRORS * _MOST_ERRORS
+    for family in families:
+        rests = grown[family.first :] if family.first else grown
+        if family.least:
+            rests = [*rests, math.expm1(-family.least * x) / math.expm1(-family.least)]
+        base = root * (family.core * core * scale - seen)
+        slope = root * (1.0 - family.core) * scale
+        # As plain as can be: of all that a decision takes, half is spent here.
+        scores, i = family.scores, 0
+        for rest in rests:
+            miss = base + slope * rest
+            miss *= miss
+            scores[i] -= miss if miss < most else most  # noqa: FURB136 - a call takes as long
+            i += 1  # noqa: SIM113
+
+
+def _likely(families: list[_Family], negligible: float) -> list[tuple[Shape, float]]:
+    """Return the shapes that are not negligible, with their likelihoods, the best having 1."""
+    best = max(max(family.scores) for family in families)
+    least = best + math.log(negligible)
+    return [
+        (shape, math.exp(score - best))
+        for family in families
+        for shape, score in zip(family.shapes(), family.scores, strict=True)
+        if score > least
+    ]
 
 
 def _stand_in(weighed: list[tuple[Shape, float]], most: int) -> list[tuple[Shape, float]]:
@@ -112,26 +178,6 @@ def _stand_in(weighed: list[tuple[Shape, float]], most: int) -> list[tuple[Shape
         if count:
             found.append((shape, count * step))
     return found
-
-
-_KNOWN = [
-    (core, [(core, bend, (1.0 - core) / -math.expm1(-bend)) for bend in _BENDS]) for core in _CORES
-]
-
-
-def _shapes(dirtied: float, most_bytes: float) -> list[Shape]:
-    """Return the shapes that there are; bounded by the guest's memory, a set must bend the more."""
-    shapes: list[Shape] = [(1.0, 0.0, 0.0)]
-    room = most_bytes / dirtied
-    for core, known in _KNOWN:
-        rest = 1.0 - core
-        least = -math.log1p(-rest / max(room - core, rest * 1.0001)) if room < math.inf else 0.0
-        if least <= _BENDS[0]:
-            shapes += known
-        else:
-            shapes += [shape for shape in known if shape[1] > least]
-            shapes.append((core, least, rest / -math.expm1(-least)))
-    return shapes
 
 
 def _curve(shape: Shape, dirtied: float, seconds: float) -> Curve:
