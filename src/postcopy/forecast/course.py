@@ -7,7 +7,6 @@ pass begins.
 A course says what it waits for and is told when that was: `simulator` and `together` keep the time.
 """
 
-import itertools
 import math
 from collections.abc import Iterator
 
@@ -132,11 +131,14 @@ class Course:
         moments = [begin + i * step for i in range(1, looks)]
         if self._watch.again_at is not None and self._watch.again_at > begin:
             moments = sorted({*moments, self._watch.again_at})
-        # If it takes longer than that, the looks go on.
-        later = (max(begin + i * step, end) for i in itertools.count(max(1, looks)))
-        for moment in itertools.chain(moments, later):
+        for moment in moments:
+            yield moment if moment <= self._most_seconds else math.inf
+        # If it takes longer than that, the looks go on, fewer and fewer: it may be for ever.
+        moment = max(begin + max(1, looks) * step, end)
+        while True:
             if moment > self._now:
                 yield moment if moment <= self._most_seconds else math.inf
+            moment += max(step, (moment - begin) * _SAME_SHARE)
 
     @property
     def _steady(self) -> bool:
@@ -158,8 +160,8 @@ class Course:
         """Stop the guest and send the rest."""
         stopped_at = self._now if self._watch.paused_at is None else self._watch.paused_at
         rest = self._tail(self._left.memory_bytes)
-        self._now, _ = yield Leg(self._now, rest, self._now, math.inf)
         yield from self._stand(self._scenario.harm.stop_seconds)
+        self._now, _ = yield Leg(self._now, rest, self._now, math.inf)
         downtime = self._now - stopped_at
         self._left.send_rest(rest)
         self._left.lost_seconds += downtime
