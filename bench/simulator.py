@@ -3,8 +3,9 @@
     .venv/bin/python bench/simulator.py
 
 Moves 10,000 guests drawn at random, of 1 GiB to 12 TiB over 1 to 400 Gb/s, by the adaptive policy;
-makes a forecast over 400 Gb/s; takes decisions at the ends of passes. Prints one JSON object; times
-are of this process on its processor, so that a busy machine spoils them less.
+drains a host of thousands over one link, and forty hosts into forty others; makes a forecast over
+400 Gb/s; takes decisions at the ends of passes. Prints one JSON object; times are of this process
+on its processor, so that a busy machine spoils them less.
 """
 
 import argparse
@@ -13,7 +14,17 @@ import sys
 import time
 from random import Random
 
-from postcopy.forecast import Curve, End, Guest, HotSet, Link, Scenario, simulate
+from postcopy.forecast import (
+    Curve,
+    End,
+    Guest,
+    HotSet,
+    Link,
+    Move,
+    Scenario,
+    simulate,
+    simulate_together,
+)
 from postcopy.forecast.curve import Observation
 from postcopy.forecast.fit import fit
 from postcopy.forecast.inputs import Inputs, Known
@@ -35,6 +46,30 @@ def draw(random: Random) -> Scenario:
         guest=Guest(memory_bytes=memory, content_bytes=content, dirty=curve),
         link=Link(bandwidth=bandwidth),
     )
+
+
+def together(guests: int, hosts: int, at_once: int) -> dict[str, float]:
+    """Move guests of 1 to 64 GiB from hosts to as many others, each with 25 Gb/s; time it."""
+    random, link = Random(2), Link(bandwidth=25 * GBIT)
+    moves = []
+    for i in range(guests):
+        memory = GIB * 64 ** random.random()
+        content = memory * random.uniform(0.3, 1.0)
+        hot = content * 0.001 ** random.random()
+        curve = Curve((HotSet(hot, link.bandwidth * random.choice((0.01, 0.05, 0.2, 0.5, 2.0))),))
+        guest = Guest(memory_bytes=memory, content_bytes=content, dirty=curve)
+        over = (f"from {i % hosts}", f"to {i // hosts % hosts}")
+        moves.append(Move(scenario=Scenario(guest=guest, link=link), policy=Adaptive(), over=over))
+    links = {f"{way} {i}": link for way in ("from", "to") for i in range(hosts)}
+    began = time.process_time()
+    done = simulate_together(moves, links, at_once=at_once, samples_a_pass=1)
+    return {
+        "guests": guests,
+        "at_once": at_once,
+        "seconds": round(time.process_time() - began, 2),
+        "makespan_seconds": round(done.makespan_seconds),
+        "guest_seconds_lost": round(done.guest_seconds_lost),
+    }
 
 
 class Timed:
@@ -94,6 +129,11 @@ def main() -> int:
         "seconds": round(simulated, 2),
         "by_precopy": sum(end is End.PRECOPY for end in ends),
         "by_postcopy": sum(end is End.POSTCOPY for end in ends),
+        "together": {
+            "one host": together(5000, 1, 8),
+            "one host, all at once": together(5000, 1, 5000),
+            "forty hosts": together(2000, 40, 160),
+        },
         "decision_ms": {
             "median": round(1000 * taken[len(taken) // 2], 3),
             "99th_percentile": round(1000 * taken[len(taken) * 99 // 100], 3),

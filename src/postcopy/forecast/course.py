@@ -28,6 +28,8 @@ _SAME_FROM, _SAME_SHARE = 20, 1 / 40
 _SAME = 1e-3
 # Below this much over the limit, the next look finds it met: bandwidth never is that even.
 _NEAR_ENOUGH = 1.02
+# Less than this is left by rounding only.
+_NOTHING_BYTES = 1.0
 _SHORTEST_POLL_SECONDS = 0.1
 
 
@@ -96,7 +98,7 @@ class Course:
                 return action
         self._advance(begin)
         limit = way.at(self._now) * self._watch.downtime_limit
-        if left.memory_bytes <= limit * _NEAR_ENOUGH and left.disk_bytes <= 0:
+        if left.memory_bytes <= max(limit * _NEAR_ENOUGH, _NOTHING_BYTES) and left.disk_bytes <= 0:
             return None
         self._number += 1
         alike = abs(left.memory_bytes - to_send) < _SAME * to_send

@@ -96,7 +96,7 @@ def share_out(lanes: Iterable[Lane], links: Mapping[str, Link], now: float) -> l
 
     All shares grow at one pace; whose way is full keeps what it has, and the others go on.
     """
-    growing = [lane for lane in lanes if lane.members]
+    growing = {lane: lane.limit(now) for lane in lanes if lane.members}
     room = {name: link.at(now) for name, link in links.items()}
     users = dict.fromkeys(links, 0)
     for lane in growing:
@@ -108,18 +108,18 @@ def share_out(lanes: Iterable[Lane], links: Mapping[str, Link], now: float) -> l
             ((room[name] / count, name) for name, count in users.items() if count),
             default=(math.inf, ""),
         )
-        own = min(lane.limit(now) for lane in growing)
-        level = max(0.0, min(level, own))
-        done = [
-            lane
-            for lane in growing
-            if lane.limit(now) <= level or (own > level and full in lane.over)
-        ]
+        own = min(growing.values())
+        if own <= level:
+            level = own
+            done = [lane for lane, limit in growing.items() if limit <= level]
+        else:
+            level = max(0.0, level)  # what is left of a link may come out just below nothing
+            done = [lane for lane in growing if full in lane.over]
         for lane in done:
+            del growing[lane]
             for name in lane.over:
                 room[name] -= lane.members * level
                 users[name] -= lane.members
             if lane.change(now, level):
                 changed.append(lane)
-        growing = [lane for lane in growing if lane not in done]
     return changed

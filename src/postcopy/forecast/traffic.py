@@ -54,6 +54,8 @@ class Traffic:
         self.now = 0.0
         self._guests: set[_Guest] = set()
         self._lanes: dict[Hashable, Lane] = {}
+        # Those on which somebody sends: a set in a fixed order, so that runs are alike.
+        self._busy: dict[Lane, None] = {}
         self._order = itertools.count()
         # When something is due for a guest in one of its turns, and whether that is because all it
         # sends has gone; without a guest, a link changes.
@@ -106,8 +108,7 @@ class Traffic:
         # Who begins to send at this moment counts before anybody looks how much there is for each.
         for guest, _, _ in due:
             if guest.leg.idle:
-                guest.share.lane.members += 1
-                self._stale = True
+                self._join(guest.share.lane)
         due += self._share_out()
         ended: list[Ended] = []
         while due:
@@ -121,10 +122,11 @@ class Traffic:
         while self._due and self._is_past(self._due[0]):
             heapq.heappop(self._due)
         following = self._due[0][0] if self._due else math.inf
-        for lane, sending in self._sending.items():
+        for lane in self._busy:
+            sending = self._sending[lane]
             while sending and sending[0][3] != sending[0][2].stretch:
                 heapq.heappop(sending)
-            if lane.members and sending:
+            if sending:
                 guest = sending[0][2]
                 following = min(following, guest.share.start + guest.arrival)
         return following
@@ -135,7 +137,8 @@ class Traffic:
 
     def _all_sent(self) -> Iterator[Due]:
         """Take out those whose bytes have gone by now, and may count as gone."""
-        for sending in self._sending.values():
+        for lane in self._busy:
+            sending = self._sending[lane]
             while sending:
                 _, _, guest, stretch = sending[0]
                 if stretch == guest.stretch:
@@ -167,7 +170,7 @@ class Traffic:
             return []
         self._stale = False
         woken = []
-        for lane in share_out(self._sending, self._links, self.now):
+        for lane in share_out(self._busy, self._links, self.now):
             for guest in sorted(self._alike[lane], key=lambda each: each.number):
                 guest.turn += 1
                 woken.append((guest, max(guest.leg.begin, self.now - guest.share.start), False))
@@ -179,18 +182,24 @@ class Traffic:
         try:
             guest.leg = guest.steps.send((moment, done))
         except StopIteration as stop:
-            self._leave(guest)
+            self._guests.discard(guest)
+            guest.stretch += 1  # it may have been called off with something still to be sent
+            self._leave(guest.share.lane)
             return [(guest.number, stop.value)]
         if guest.leg.idle:
-            guest.share.lane.members -= 1
-            self._stale = True
+            self._leave(guest.share.lane)
         self._plan(guest)
         return []
 
-    def _leave(self, guest: _Guest) -> None:
-        self._guests.discard(guest)
-        guest.stretch += 1
-        guest.share.lane.members -= 1
+    def _join(self, lane: Lane) -> None:
+        lane.members += 1
+        self._busy[lane] = None
+        self._stale = True
+
+    def _leave(self, lane: Lane) -> None:
+        lane.members -= 1
+        if not lane.members:
+            del self._busy[lane]
         self._stale = True
 
     def _plan(self, guest: _Guest) -> None:
@@ -222,11 +231,12 @@ class Traffic:
         """Let those end for whom nothing will ever come again."""
         ended: list[Ended] = []
         for guest in sorted(self._guests, key=lambda each: each.number):
-            guest.share.lane.members += guest.leg.idle
+            if not guest.leg.idle:
+                self._leave(guest.share.lane)
             try:
                 while True:
                     guest.steps.send((math.inf, True))
             except StopIteration as stop:
-                self._leave(guest)
                 ended.append((guest.number, stop.value))
+        self._guests.clear()
         return ended

@@ -10,7 +10,7 @@ from postcopy.forecast import Guest, Harm, Link, Move, Scenario, simulate, simul
 from postcopy.forecast.model import Bursts
 from postcopy.forecast.scenario import End
 from postcopy.migration.decision import Policy
-from postcopy.policy import POLICIES, Adaptive, Immediate, Precopy, find
+from postcopy.policy import POLICIES, Adaptive, Guestperf, Immediate, Precopy, find
 
 from .guests import GBIT, GIB, At, guest, large
 
@@ -97,6 +97,14 @@ def test_a_shared_link_that_halves_halves_all_shares() -> None:
     done = simulate_together([move(idle(2e9)), move(idle(2e9))], links)
     # 1 GB of each in the first 2 s, the other at a quarter.
     assert [each.ended_at for each in done.guests] == pytest.approx([SETUP + 6] * 2)
+
+
+def test_one_that_is_called_off_leaves_its_share_to_the_others() -> None:
+    moves = [move(idle(4e9), policy=Guestperf(max_time=2.0)), move(idle(4e9))]
+    gone, stays = simulate_together(moves, WIRES, poll_seconds=0.5).guests
+    assert gone.result.end is End.CANCELLED
+    # By then each has sent half of what went; the other has the link to itself.
+    assert stays.ended_at == pytest.approx(SETUP + 4 + (gone.ended_at - SETUP) / 2)
 
 
 def test_a_post_copy_shares_as_well() -> None:
