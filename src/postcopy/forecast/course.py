@@ -85,7 +85,8 @@ class Course:
         limit = way.at(begin) * self._watch.downtime_limit
         size, earliest = left.needed(max(0.0, to_send - limit)), begin
         if left.disk_bytes > 0:  # memory waits for the disks: it is looked at now and then
-            earliest += max(0.5, (way.arrival(begin, left.disk_bytes) - begin) / 10)
+            needed = way.arrival(begin, left.disk_bytes) - begin
+            earliest += max(0.5, needed / 10) if needed < math.inf else 0.5
         for moment in self._moments(begin, max(way.arrival(begin, size), earliest)):
             self._now, done = yield Leg(begin, size, earliest, moment)
             if math.isinf(self._now):

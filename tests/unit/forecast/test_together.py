@@ -175,6 +175,14 @@ def test_over_a_dead_link_nobody_arrives_and_all_come_to_an_end() -> None:
     assert all(math.isinf(each.ended_at) for each in done.guests)
 
 
+def test_a_guest_with_a_disk_gets_over_a_link_that_is_down_for_a_while() -> None:
+    disk = idle(1e9)
+    disk = replace(disk, guest=replace(disk.guest, disk_bytes=3e9))
+    down = {"wire": Link(bandwidth=WIRE, changes=((0.0, 0.0), (10.0, WIRE)))}
+    [only] = simulate_together([move(disk)], down).guests
+    assert only.ended_at == pytest.approx(10 + simulate(disk, Precopy()).total_seconds, abs=1)
+
+
 def test_a_link_that_is_not_there_and_none_at_a_time_are_refused() -> None:
     with pytest.raises(UsageError, match="'wire'"):
         simulate_together([move(idle(1e9))], {"other": Link(bandwidth=WIRE)})
