@@ -24,7 +24,7 @@ demo-openstack: ## the same in a cloud: OpenStack on this machine, whose Nova mo
 
 test: ## set up, then run every test, those of the lab included (as root)
 	@scripts/setup.sh --test
-	@POSTCOPY_REQUIRE_LAB=1 $(BIN)/pytest tests/unit tests/lab $(ARGS)
+	@POSTCOPY_REQUIRE_LAB=1 $(BIN)/pytest -n 2 tests/unit tests/lab $(ARGS)
 
 test-cloud: ## the tests of the lab's cloud: OpenStack, in minutes (as root)
 	@scripts/setup.sh --test

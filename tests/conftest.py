@@ -9,6 +9,8 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+from .spread import Spread, longest_first
+
 LAB_TEST_SECONDS = 600
 """How long one lab test may take; the first of them may have to build the lab's root."""
 
@@ -22,11 +24,18 @@ def lab_is_required() -> bool:
     return os.environ.get("POSTCOPY_REQUIRE_LAB") == "1"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give lab tests their longer time limit, unless they set one."""
     for item in items:
         if item.get_closest_marker("lab") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(LAB_TEST_SECONDS))
+    if hasattr(config, "workerinput"):  # it is one of several processes
+        longest_first(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Spread:
+    """Have tests that share a lab run in one process."""
+    return Spread(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

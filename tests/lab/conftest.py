@@ -1,6 +1,7 @@
 """One lab for all migration tests, and a busy guest for each."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from postcopy.lab.workload import Workload
 
 from .commands import data, postcopy
 
-LAB = "t-moves"
+LAB = "-".join(("t-moves", *filter(None, [os.environ.get("PYTEST_XDIST_WORKER")])))
+"""One for each of the test processes that run side by side."""
+
 GUEST = "busy"
 BUSY = Workload(cold_mib=64, hot_mib=64)
 """Rewritten whole in every pass; too much to send within the downtime limit at 1 Gb/s."""
