@@ -10,15 +10,13 @@ import pytest
 from postcopy import syscalls
 
 SCRIPT = """
-import threading, time
-def other():
+import os, threading, time
+def say(line):
     while True:
-        print("other", flush=True)
+        os.write(1, line)
         time.sleep(0.02)
-threading.Thread(target=other, daemon=True).start()
-while True:
-    print("main", flush=True)
-    time.sleep(0.02)
+threading.Thread(target=say, args=[b"other\\n"], daemon=True).start()
+say(b"main\\n")
 """
 
 
