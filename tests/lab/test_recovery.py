@@ -268,5 +268,8 @@ def test_a_path_that_stays_dead_is_gone_around(domain: Domain) -> None:
         read_until(IN_POSTCOPY, process)
         time.sleep(0.8)
         domain.cut.break_("drop")
-        assert "recovered" in finish(process)
+        finish(process)
+    # That network is so fast that the rest may be over before anybody has looked.
+    [run] = data("history", DOMAIN)
+    assert (run["outcome"]["fate"], run["outcome"]["recoveries"]) == ("completed", 1)
     domain.assert_whole()
