@@ -10,6 +10,9 @@ from postcopy.libvirt.opening import Opening
 
 __all__ = ["Ends"]
 
+# Whoever has not answered for this long is out of reach for now.
+_ANSWER_SECONDS = 2.0
+
 
 class Ends:
     """Connections to source and destination, as far as they answer.
@@ -23,6 +26,7 @@ class Ends:
         self._uris = (source_uri, destination_uri)
         self._openings = [Opening(uri) if uri is not None else None for uri in self._uris]
         self._open: list[Connection | None] = [None, None]
+        self._asked: dict[Connection, asyncio.Task[Half]] = {}
 
     @property
     def source(self) -> Connection:
@@ -74,6 +78,7 @@ class Ends:
         for index, connection in enumerate(self._open):
             if connection is not None and not await connection.alive():
                 await connection.close()
+                self._asked.pop(connection, None)
                 self._open[index] = None
         was_there = self._open[0] is not None
         # One that is not back yet may come back later.
@@ -82,14 +87,32 @@ class Ends:
         return not was_there and self._open[0] is not None
 
     async def halves(self, uuid: str) -> tuple[Half, Half]:
-        """Ask both hosts for the domain."""
-        source, destination = await asyncio.gather(
-            *(look_at(c, uuid) if c is not None else _silence() for c in self._open)
-        )
+        """Ask both hosts for the domain; one that does not answer in time is out of reach.
+
+        A daemon that was started again in the middle may keep everybody waiting for half a minute.
+        What it has not answered yet is not asked again.
+
+        :param uuid: of the domain that these ends are for.
+        """
+        source, destination = await asyncio.gather(*(self._half(c, uuid) for c in self._open))
         return source, destination
+
+    async def _half(self, connection: Connection | None, uuid: str) -> Half:
+        if connection is None:
+            return Half(reachable=False)
+        if (asked := self._asked.get(connection)) is None:
+            asked = self._asked[connection] = asyncio.create_task(look_at(connection, uuid))
+        done, _ = await asyncio.wait([asked], timeout=_ANSWER_SECONDS)
+        if not done:
+            return Half(reachable=False)
+        self._asked.pop(connection, None)
+        return asked.result()
 
     async def close(self) -> None:
         """Let go of both."""
+        for asked in self._asked.values():
+            asked.cancel()
+        self._asked.clear()
         for index, connection in enumerate(self._open):
             if connection is not None:
                 await connection.close()
@@ -106,7 +129,3 @@ class Ends:
                 hint="is libvirtd still running there?",
             )
         return connection
-
-
-async def _silence() -> Half:
-    return Half(reachable=False)

@@ -109,7 +109,7 @@ class LibvirtRescue:
                 await self._ends.reconnect()
         await self._open_monitors()
         await self._ask_versions()
-        seen = await self._halves()
+        seen = await self._ends.halves(self._uuid)
         (source, first), (destination, second) = await asyncio.gather(
             self._half(0, seen[0]), self._half(1, seen[1])
         )
@@ -125,13 +125,6 @@ class LibvirtRescue:
             # restarted for that says so much later.
             destination, second = Half.ACTIVE, f"{second}, which is behind"
         return Look(source, destination, f"{first} and {second}")
-
-    async def _halves(self) -> tuple[Seen, Seen]:
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                return await self._ends.halves(self._uuid)
-        except TimeoutError:
-            return Seen(reachable=False), Seen(reachable=False)
 
     async def _half(self, index: int, seen: Seen) -> tuple[Half, str]:
         told = half_of(seen, source=index == 0)
@@ -240,7 +233,7 @@ class LibvirtRescue:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_SECONDS):
                 while True:
-                    seen, _ = await self._halves()
+                    seen, _ = await self._ends.halves(self._uuid)
                     if half_of(seen, source=True) is Half.PAUSED:
                         return True
                     await asyncio.sleep(0.05)

@@ -11,6 +11,7 @@ import pytest
 from postcopy.errors import UnavailableError
 from postcopy.libvirt.connection import Connection
 from postcopy.libvirt.ends import Ends
+from postcopy.libvirt.look import Half
 from postcopy.libvirt.opening import Opening
 
 
@@ -50,6 +51,29 @@ async def test_ends_ask_a_daemon_that_hangs_once(hung: str) -> None:
             async with asyncio.timeout(0.01):
                 await ends.connect()
     assert blocked() - before <= 2
+    await ends.close()
+
+
+async def test_a_daemon_that_keeps_one_waiting_is_out_of_reach_and_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such as one that was started again, and waits for a QEMU that hangs."""
+    ends, answers, asked = Ends("test:///default", "test:///default"), asyncio.Event(), []
+    await ends.connect()
+
+    async def look_at(connection: Connection, uuid: str) -> Half:
+        asked.append(connection)
+        if connection is ends.both[1]:
+            await answers.wait()
+        return Half(reachable=True)
+
+    monkeypatch.setattr("postcopy.libvirt.ends.look_at", look_at)
+    monkeypatch.setattr("postcopy.libvirt.ends._ANSWER_SECONDS", 0.05)
+    for _ in range(3):
+        assert await ends.halves("some") == (Half(reachable=True), Half(reachable=False))
+    assert asked.count(ends.destination) == 1
+    answers.set()
+    assert await ends.halves("some") == (Half(reachable=True), Half(reachable=True))
     await ends.close()
 
 
