@@ -12,25 +12,23 @@ import json
 import math
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from postcopy.forecast import Bursts, Curve, End, Guest, HotSet, Link, Scenario, simulate
+from simulated_guests import drawn, scenarios
+
+from postcopy.forecast import End, Guest, Scenario, simulate
 from postcopy.forecast.curve import Observation
 from postcopy.forecast.fit import fit
 from postcopy.forecast.inputs import Dirtying
-from postcopy.forecast.model import Harm
 from postcopy.forecast.simulator import Result
 from postcopy.migration.decision import Action, Decision, History, Policy
 from postcopy.plan.measured import WATCH_SECONDS, windows
 from postcopy.policy import POLICIES, Adaptive, find
 
-GIB, GBIT = 1 << 30, 1e9 / 8
 PRICE = Adaptive().price
-SIZES = {"64GiB": 64 * GIB, "1TiB": 1024 * GIB}
-LINKS_GBIT = (1, 10, 100)
 # With its defaults Nova calls the move off, and KubeVirt as well: they are asked to force it.
 SPECS = {"nova": "nova:timeout_action=force_complete"}
 # Who compares one look with the one before has to look as often as in earnest.
@@ -56,56 +54,6 @@ class At:
         latest = history.latest
         due = latest is not None and latest.at >= self.seconds - 1e-9
         return Decision(Action.SWITCH if due else Action.CONTINUE, "the clock says so")
-
-
-def workloads(memory: float, bandwidth: float) -> Iterator[tuple[str, Guest]]:
-    """Return guests of a size; a rate of 1 is what the link carries."""
-    used = 0.75 * memory
-
-    def guest(*sets: HotSet, bursts: Bursts | None = None) -> Guest:
-        background = HotSet(0.1 * GIB, 2e6)
-        return Guest(
-            memory_bytes=memory, content_bytes=used, dirty=Curve((background, *sets)), bursts=bursts
-        )
-
-    def hot(share: float, rate: float, sequential: bool = False) -> HotSet:
-        return HotSet(share * used, rate * bandwidth, sequential)
-
-    yield "idle", guest()
-    yield "trickle", guest(hot(0.5, 0.05))
-    yield "converging writer", guest(hot(0.08, 0.5))
-    yield "converges slowly", guest(hot(0.08, 0.85))
-    for share in (0.25, 0.5, 0.75, 0.95):
-        yield f"hot {share:.0%} flat out", guest(hot(share, 8))
-    yield "hot 5% flat out", guest(hot(0.05, 8))
-    yield "two hot sets", guest(hot(0.01, 2), hot(0.3, 0.4))
-    yield "sweep", guest(hot(0.25, 1.3, sequential=True))
-    yield "slow sweep", guest(hot(0.25, 0.4, sequential=True))
-    cycle = 0.05 * used / bandwidth
-    yield "bursts", guest(hot(0.08, 8), bursts=Bursts(0.5, 8 * cycle))
-    yield "short bursts", guest(hot(0.08, 8), bursts=Bursts(0.4, 0.5))
-
-
-def scenarios() -> Iterator[tuple[str, Scenario]]:
-    """Return all that is to be moved."""
-    for size, memory in SIZES.items():
-        for gbit in LINKS_GBIT:
-            link = Link(bandwidth=gbit * GBIT * 0.952)
-            for name, guest in workloads(memory, link.bandwidth):
-                for preempt in (True, False):
-                    more = "" if preempt else ", no preempt"
-                    yield (
-                        f"{size}, {gbit} Gb/s, {name}{more}",
-                        Scenario(guest=guest, link=link, harm=Harm(preempt=preempt)),
-                    )
-            once = 0.75 * memory / link.bandwidth
-            halves = replace(link, changes=((0.6 * once, link.bandwidth / 2),))
-            for name, guest in workloads(memory, link.bandwidth):
-                if name in ("converging writer", "hot 25% flat out"):
-                    yield f"{size}, {gbit} Gb/s halved, {name}", Scenario(guest=guest, link=halves)
-            [calm] = [g for n, g in workloads(memory, link.bandwidth) if n == "converging writer"]
-            disk = replace(calm, disk_bytes=2 * memory)
-            yield f"{size}, {gbit} Gb/s, disks, converging writer", Scenario(guest=disk, link=link)
 
 
 def oracle(scenario: Scenario) -> float:
@@ -187,8 +135,9 @@ def _run(name: str, scenario: Scenario) -> Row:
         policy = replace(policy, rest=rest, lull=rest * dirtying.bursts.period_seconds)
     looks = tuple((each.seconds, each.dirtied_bytes) for each in dirtying.looks)
     rules: dict[str, tuple[Policy, Scenario]] = {
-        "adaptive": (policy, replace(scenario, looks=looks)),
-        "adaptive, unmeasured": (Adaptive(preempt=preempt), scenario),
+        "adaptive": (policy, replace(scenario, looks=looks, watched=True)),
+        "adaptive, unmeasured": (Adaptive(preempt=preempt), replace(scenario, watched=True)),
+        "adaptive, unwatched": (policy, replace(scenario, looks=looks)),
     }
     for rule in OTHERS:
         rules[rule] = (find(SPECS.get(rule, rule)), scenario)
@@ -220,7 +169,7 @@ def claims(rows: Sequence[Row]) -> dict[str, Any]:
     """Return what is claimed, what came of it, and the figures."""
     ratios = [row.ratio("adaptive") for row in rows]
     policies: dict[str, dict[str, Any]] = {}
-    for rule in ("adaptive", "adaptive, unmeasured", *OTHERS):
+    for rule in ("adaptive", "adaptive, unmeasured", "adaptive, unwatched", *OTHERS):
         least, most = (f(rows, key=lambda row: row.against(rule)) for f in (min, max))
         policies[rule] = {
             "ends": sum(math.isfinite(row.costs[rule]) for row in rows),
@@ -269,9 +218,12 @@ def show(found: dict[str, Any]) -> None:
 def main() -> int:
     """Run it all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draw", type=int, metavar="SEED", help="draw guests and links at random")
+    parser.add_argument("--count", type=int, default=200, help="so many of them (200)")
     parser.add_argument("--json", type=Path, help="write every figure there, too")
     options = parser.parse_args()
-    rows = [run(name, scenario) for name, scenario in scenarios()]
+    worlds = scenarios() if options.draw is None else drawn(options.draw, options.count)
+    rows = [run(name, scenario) for name, scenario in worlds]
     found = claims(rows)
     show(found)
     if options.json:

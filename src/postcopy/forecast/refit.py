@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from postcopy.forecast.curve import Curve, Observation
 from postcopy.forecast.model import Harm, Link
+from postcopy.forecast.rhythm import Future, Rhythm, observed, rhythm_of
 from postcopy.forecast.shapes import explain
 from postcopy.migration.decision import History
 from postcopy.migration.phase import Phase
+from postcopy.migration.sample import Sample
 
 __all__ = ["Ahead", "View", "time_left", "view_of", "watched_from_the_start"]
 
@@ -19,6 +21,10 @@ _MOST_PASSES_KEPT = 12
 # Curves less likely than this are not followed, nor more of them than so many.
 _NEGLIGIBLE, _MOST_CURVES = 0.01, 8
 _PASSES_AHEAD = 12
+# Turns by which the last passes come out wrong by so much, in the mean, are no turns.
+_PASSES_TO_REFUTE, _REFUTED = 4, 0.25
+# Passes while a guest works are short against how long it does.
+_MOST_PASSES_TO_A_REST = 40
 # A pass that brings less than this brings nothing; what is left then is left for good.
 _STANDSTILL = 0.98
 # Passes that no curve explains, by this much of a factor's logarithm, are those of a guest that
@@ -53,6 +59,7 @@ class View:
     :param curves: how the guest may dirty memory, with the likelihood of each.
     :param luck: by which factors passes came out larger or smaller than the curve says; 1 alone for
         a guest that writes evenly.
+    :param futures: when the guest will rest, with the likelihood of each way, if it was seen to.
     """
 
     left_bytes: float
@@ -62,38 +69,63 @@ class View:
     tail_bytes: float
     curves: tuple[tuple[Curve, float], ...]
     luck: tuple[float, ...]
+    futures: tuple[tuple[Future, float], ...] = ()
 
     def seconds_to_send(self, left_bytes: float) -> float:
         """Return how long post-copy would last."""
         return left_bytes / self.bandwidth
 
-    def next_pass(self, curve: Curve, left_bytes: float) -> tuple[float, float]:
-        """Return how long a pass over `left_bytes` takes, and what is left then."""
-        seconds = max(0.0, left_bytes - self.tail_bytes) / self.bandwidth
-        return seconds, curve(seconds)
+    def next_pass(
+        self, curve: Curve, left_bytes: float, future: Future | None = None, at: float = 0.0
+    ) -> tuple[float, float]:
+        """Return how long a pass over `left_bytes` takes, and what is left then.
 
-    def outstanding(self, curve: Curve, seconds: float) -> float:
+        :param at: when it begins, in seconds from now.
+        """
+        seconds = max(0.0, left_bytes - self.tail_bytes) / self.bandwidth
+        return seconds, curve(future.active(at, at + seconds) if future else seconds)
+
+    def outstanding(
+        self,
+        curve: Curve,
+        seconds: float,
+        future: Future | None = None,
+        left_bytes: float | None = None,
+        at: float = 0.0,
+    ) -> float:
         """Return what is left if the next pass is broken off after so long.
 
         Of what it has sent, as much is dirty again as of all that it would send.
-        """
-        sent = min(self.bandwidth * seconds, self.left_bytes)
-        return self.left_bytes - sent * max(0.0, 1 - curve(seconds) / self.left_bytes)
 
-    def ends(self, curve: Curve, luck: float = 1.0) -> list[Ahead]:
+        :param left_bytes: what that pass sends, if it is a later one that begins `at` some time.
+        """
+        to_send = self.left_bytes if left_bytes is None else left_bytes
+        sent = min(self.bandwidth * seconds, to_send)
+        dirty = curve(future.active(at, at + seconds) if future else seconds)
+        return to_send - sent * max(0.0, 1 - dirty / to_send)
+
+    def ends(self, curve: Curve, luck: float = 1.0, future: Future | None = None) -> list[Ahead]:
         """Return how it would end if one more pass was made, two more, and so on.
+
+        Of a guest that rests now and then, also if a pass was broken off where its rest ends.
 
         :param luck: what the first of them comes out at, against what the curve says.
         """
         found: list[Ahead] = []
         at, left = 0.0, self.left_bytes
-        for _ in range(_PASSES_AHEAD):
-            seconds, after = self.next_pass(curve, left)
+        for _ in range(_PASSES_AHEAD if future is None else _MOST_PASSES_TO_A_REST):
+            seconds, after = self.next_pass(curve, left, future, at)
+            # (Within the pass that comes next, that is looked at by itself.)
+            rest = future.rest_ends(at, at + seconds) if future is not None and found else None
+            if rest is not None:
+                unsent = self.outstanding(curve, rest - at, future, left, at)
+                found.append(Ahead(rest, unsent, False))
             after *= luck
             luck = 1.0
             at += seconds
             found.append(Ahead(at, after, after <= self.limit_bytes))
-            if after <= self.floor_bytes or after > _STANDSTILL * left:
+            stuck = after > _STANDSTILL * left and (future is None or at > future.settled)
+            if after <= self.floor_bytes or stuck:
                 break
             left = after
         return found
@@ -102,6 +134,7 @@ class View:
         """Return what tells the guest-seconds that a switch with so many bytes left would cost."""
         latency = harm.latency(Link(bandwidth=self.bandwidth), 0.0, _PAGE_BYTES)
         touches = curve(_INSTANT_SECONDS) / _INSTANT_SECONDS / _PAGE_BYTES
+        touches *= sum(weight * each.duty for each, weight in self.futures) or 1.0
         most, bandwidth = curve.size_bytes, self.bandwidth
 
         def lost(left_bytes: float) -> float:
@@ -122,11 +155,16 @@ def view_of(history: History, allowed_downtime: float | None = None) -> View | N
     last, bandwidth = history.passes[-1], history.bandwidth
     if bandwidth <= 0 or last.remaining_bytes <= 0:
         return None
-    seen = _observations(history)
+    rhythm = rhythm_of(history, last.at)
+    seen = _observations(history, rhythm)
+    looks = observed(history)
+    if rhythm is not None and _refuted(seen, looks):
+        rhythm, seen = None, _observations(history, None)
+    anchor = _anchor(seen, looks) if rhythm is not None else seen[-1]
     most = max(history.memory_bytes, last.remaining_bytes)
     likely = explain(
-        seen[-1],
-        [*_looks(history), *seen[:-1]],
+        anchor,
+        [*looks, *(each for each in seen if each is not anchor)],
         most if history.memory_bytes else math.inf,
         fading=_FADING,
         negligible=_NEGLIGIBLE,
@@ -141,7 +179,8 @@ def view_of(history: History, allowed_downtime: float | None = None) -> View | N
         floor_bytes=min(floor, bandwidth * allowed),
         tail_bytes=_tail(history, floor),
         curves=likely,
-        luck=_luck(likely, seen),
+        luck=_luck(likely, seen) if rhythm is None else (1.0,),
+        futures=tuple(rhythm.futures(last.at)) if rhythm is not None else (),
     )
 
 
@@ -177,15 +216,23 @@ def watched_from_the_start(history: History) -> bool:
     return bool(history.samples) and history.samples[0].pass_number <= 1
 
 
-def _observations(history: History) -> list[Observation]:
-    """Return what each pass shows: what is left after it was dirtied while it went on."""
+def _observations(history: History, rhythm: Rhythm | None) -> list[Observation]:
+    """Return what each pass shows: what is left after it was dirtied while it went on.
+
+    :param rhythm: when the guest rested; it dirtied next to nothing then.
+    """
+
+    def dirtied(begin: float, one: Sample) -> Observation:
+        seconds = rhythm.active(begin, one.at) if rhythm is not None else one.at - begin
+        return Observation(seconds, one.remaining_bytes)
+
     seen: list[Observation] = []
     begin: float | None = None
     for one in history.passes:
         if begin is not None:
-            seen.append(Observation(one.at - begin, one.remaining_bytes))
+            seen.append(dirtied(begin, one))
         elif (seconds := _first_seconds(history)) is not None:
-            seen.append(Observation(seconds, one.remaining_bytes))
+            seen.append(dirtied(one.at - seconds, one))
         begin = one.at
     if not seen:
         # Watched from the middle of a pass: all that is known is what that pass left.
@@ -194,9 +241,33 @@ def _observations(history: History) -> list[Observation]:
     return seen[-_MOST_PASSES_KEPT:]
 
 
-def _looks(history: History) -> list[Observation]:
-    """Return what was seen of the guest before the migration."""
-    return [Observation(seconds, dirtied) for seconds, dirtied in history.looks]
+def _anchor(seen: Sequence[Observation], looks: Sequence[Observation]) -> Observation:
+    """Return what a curve must go through, of a guest that rests: the last that shows it at work.
+
+    A pass in which it hardly worked says less than a look at it while it did.
+    """
+    longest = max(looks, key=lambda each: each.seconds)
+    return next((each for each in reversed(seen) if each.seconds >= longest.seconds), longest)
+
+
+def _refuted(seen: Sequence[Observation], looks: Sequence[Observation]) -> bool:
+    """Whether the turns that a guest was seen to take do not explain its last passes.
+
+    W(t) only grows, and less and less: a pass in which the guest worked for longer than in another
+    dirtied more, and in which it worked for half the time, at least half as much.
+    """
+    known = [*looks, *seen]
+    missed = 0.0
+    for one in (later := seen[1:][-_PASSES_TO_REFUTE:]):
+        least = max(
+            o.dirtied_bytes * min(1.0, one.seconds / o.seconds) for o in known if o.seconds > 0
+        )
+        most = min(
+            o.dirtied_bytes * max(1.0, one.seconds / o.seconds) for o in known if o.seconds > 0
+        )
+        largest = max(o.dirtied_bytes for o in later)
+        missed += max(least - one.dirtied_bytes, one.dirtied_bytes - most, 0.0) / largest
+    return len(later) >= 2 and missed > _REFUTED * len(later)
 
 
 def _first_seconds(history: History) -> float | None:

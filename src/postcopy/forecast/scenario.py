@@ -29,6 +29,8 @@ class Scenario:
     auto_converge: bool = False
     looks: tuple[tuple[float, float], ...] = ()
     """What was measured of the guest before, as `History` takes it."""
+    watched: bool = False
+    """Whether the guest is looked at while it is migrated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

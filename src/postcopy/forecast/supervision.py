@@ -3,9 +3,10 @@
 from postcopy.forecast.leg import Way
 from postcopy.forecast.outstanding import Outstanding
 from postcopy.forecast.scenario import Scenario
+from postcopy.forecast.watching import Watching
 from postcopy.migration.decision import Action, History, Policy
 from postcopy.migration.phase import Phase
-from postcopy.migration.sample import Sample
+from postcopy.migration.sample import Look, Sample
 
 __all__ = ["Supervision"]
 
@@ -19,6 +20,8 @@ class Supervision:
     def __init__(self, scenario: Scenario, policy: Policy, way: Way, left: Outstanding) -> None:
         self._guest, self._policy, self._way, self._left = scenario.guest, policy, way, left
         self._history = History(scenario.downtime_limit, scenario.looks)
+        self._watched = scenario.watched
+        self._watching: Watching | None = None
         self.looks = 0
         self.again_at: float | None = None
         """When the policy wants to be asked again."""
@@ -67,4 +70,12 @@ class Supervision:
             disk_remaining_bytes=round(disk),
             transferred_bytes=round(left.sent_bytes + memory),
             bandwidth=bandwidth / 2 if disk > 0 else bandwidth,
+            looks=self._looked(now, bandwidth),
         )
+
+    def _looked(self, now: float, bandwidth: float) -> tuple[Look, ...]:
+        if not self._watched or bandwidth <= 0:
+            return ()
+        if self._watching is None:
+            self._watching = Watching(self._guest, now)
+        return self._watching.until(now, self._left.memory_bytes / bandwidth)

@@ -12,7 +12,7 @@ from postcopy.migration.driver import Driver
 from postcopy.migration.journal import Journal
 from postcopy.migration.outcome import Fate, Figures, Outcome
 from postcopy.migration.phase import IllegalTransitionError, Phase, PhaseTracker
-from postcopy.migration.sample import Sample
+from postcopy.migration.sample import Look, Sample
 from postcopy.migration.supervisor import Supervisor
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Policy",
     "Phase",
     "Sample",
+    "Look",
     "History",
     "Decision",
     "Action",

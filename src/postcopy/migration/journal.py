@@ -18,7 +18,7 @@ from postcopy.errors import JournalError, NotFoundError
 from postcopy.migration.event import Event, SampleTaken
 from postcopy.migration.outcome import Outcome
 from postcopy.migration.phase import Phase
-from postcopy.migration.sample import Sample
+from postcopy.migration.sample import Look, Sample
 
 __all__ = ["Foreseen", "Journal", "Run"]
 
@@ -74,6 +74,9 @@ CREATE TABLE forecast (
 );
 CREATE INDEX forecast_by_run ON forecast (run);
 CREATE INDEX forecast_by_guest ON forecast (guest, at);
+""",
+    """
+ALTER TABLE sample ADD COLUMN looks TEXT NOT NULL DEFAULT '[]';
 """,
 )
 
@@ -173,6 +176,7 @@ class Journal:
         with self._explain("write"):
             if isinstance(event, SampleTaken):
                 row = {"run": run_id, **asdict(event.sample)}
+                row["looks"] = json.dumps(row["looks"])
                 marks = ", ".join(f":{name}" for name in row)
                 self._db.execute(f"INSERT INTO sample ({', '.join(row)}) VALUES ({marks})", row)
             else:
@@ -332,6 +336,7 @@ def _sample(row: sqlite3.Row) -> Sample:
     fields = dict(row)
     del fields["run"]
     fields["phase"] = Phase(fields["phase"])
+    fields["looks"] = tuple(Look(**each) for each in json.loads(fields["looks"]))
     return Sample(**fields)
 
 

@@ -4,7 +4,21 @@ from dataclasses import dataclass
 
 from postcopy.migration.phase import Phase
 
-__all__ = ["Sample"]
+__all__ = ["Look", "Sample"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How much memory the guest was seen to dirty in a short time, by sampling its pages.
+
+    :param at: when it ended: Unix time in seconds.
+    :param seconds: how long it took.
+    :param dirtied_bytes: each page counted once.
+    """
+
+    at: float
+    seconds: float
+    dirtied_bytes: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +53,8 @@ class Sample:
     """Unique memory dirtied during the last pass, in bytes a second."""
     requests: int = 0
     """Pages that the destination has asked for by name since the switch."""
+    looks: tuple[Look, ...] = ()
+    """What was seen of the guest since the sample before, by who looks at it meanwhile."""
     error: str = ""
     """The hypervisor's own explanation, where something failed."""
 

@@ -6,7 +6,7 @@ on, for every way in which the guest may dirty its memory that fits the passes s
 lets pre-copy converge is spared post-copy; one that writes in bursts is switched in a lull.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from postcopy.forecast.model import Harm, Link
@@ -100,9 +100,12 @@ class Adaptive:
         chances = weighing.chances(view, self._lull_ahead(history, view))
         weighed = weighing.weigh(view, chances, self.price, self._harm, self._seconds_left(history))
         passes = _passes(history)
+        if len(chances) > 1 and self._hoped(history, latest) > weighed.stop:
+            weighed = replace(weighed, saved=0.0)
         # What fits into a stop needs no switch, and a lull may be over at any moment.
-        waits = not fits and len(chances) == 1 and weighed.saved < _MOST_BY_WAITING * weighed.stop
-        wait, gained = weighing.wait(view, self.price, self._harm) if waits else (0.0, 0.0)
+        known = len(chances) == 1 or bool(view.futures)
+        waits = not fits and known and weighed.saved < _MOST_BY_WAITING * weighed.stop
+        wait, gained = weighing.wait(view, chances, self.price, self._harm) if waits else (0.0, 0.0)
         if weighed.saved > gained * max(weighed.converging, _WAIT_COUNTS):
             return Decision(Action.CONTINUE, weighed.say(passes, self.price))
         if fits:
@@ -141,6 +144,14 @@ class Adaptive:
         if self.lull is None:
             return believed
         return believed * max(0.0, 1 - view.seconds_to_send(view.left_bytes) / self.lull)
+
+    def _hoped(self, history: History, latest: Sample) -> float:
+        """Return what all passes after the first have cost, in guest-seconds.
+
+        Whoever hopes for a lull, and gives up when that has cost as much as it could save, is never
+        much worse off than one who knew.
+        """
+        return self.price * (latest.at - history.passes[0].at)
 
     @property
     def _harm(self) -> Harm:

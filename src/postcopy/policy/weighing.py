@@ -3,15 +3,16 @@
 Used by `adaptive`. A switch now may also be one within the next pass: `wait` finds the moment.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from postcopy.forecast.curve import Curve
 from postcopy.forecast.model import Harm
 from postcopy.forecast.refit import Ahead, View
+from postcopy.forecast.rhythm import Future
 from postcopy.units import format_seconds
 
-__all__ = ["Chances", "Weighed", "chances", "wait", "weigh"]
+__all__ = ["Chance", "Weighed", "chances", "wait", "weigh"]
 
 # A pass over a guest at rest comes out at this part of what it would else.
 _AT_REST = 0.1
@@ -45,18 +46,30 @@ class Weighed:
         )
 
 
-Chances = tuple[tuple[float, float], ...]
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """One way in which the guest may go on.
+
+    :param luck: the factor by which the next pass comes out otherwise than the curve says.
+    :param future: when it rests, if it was seen to.
+    """
+
+    weight: float
+    luck: float = 1.0
+    future: Future | None = None
 
 
-def chances(view: View, rest: float) -> Chances:
-    """Return by which factors the next pass may come out otherwise, and how likely each is."""
+def chances(view: View, rest: float) -> tuple[Chance, ...]:
+    """Return how the guest may go on."""
+    if view.futures:
+        return tuple(Chance(weight, future=future) for future, weight in view.futures)
     if len(view.luck) > 1:
-        return tuple((luck, 1 / len(view.luck)) for luck in view.luck)
-    return ((1.0, 1 - rest), (_AT_REST, rest)) if rest > 0 else ((1.0, 1.0),)
+        return tuple(Chance(1 / len(view.luck), luck) for luck in view.luck)
+    return (Chance(1 - rest), Chance(rest, _AT_REST)) if rest > 0 else (Chance(1.0),)
 
 
 def weigh(
-    view: View, chances: Chances, price: float, harm: Harm, seconds_left: float | None
+    view: View, chances: Sequence[Chance], price: float, harm: Harm, seconds_left: float | None
 ) -> Weighed:
     """Compare switching now with the best that may come of one more pass or several."""
     saved = longer = stop_now = converging = 0.0
@@ -69,9 +82,9 @@ def weigh(
             else lost(view.left_bytes)
         )
         stop_now += weight * stop
-        for luck, chance in chances:
-            share = weight * chance
-            best, cost = _best(view, curve, luck, price, harm.stop_seconds, lost, seconds_left)
+        for chance in chances:
+            share = weight * chance.weight
+            best, cost = _best(view, curve, chance, price, harm.stop_seconds, lost, seconds_left)
             if len(chances) > 1:
                 # One that had bad luck may still wait for better.
                 seconds, _ = view.next_pass(curve, view.left_bytes)
@@ -85,7 +98,7 @@ def weigh(
 def _best(
     view: View,
     curve: Curve,
-    luck: float,
+    chance: Chance,
     price: float,
     stop_seconds: float,
     lost: Callable[[float], float],
@@ -93,7 +106,7 @@ def _best(
 ) -> tuple[Ahead, float]:
     """Return the best end that going on can come to, and its cost in guest-seconds."""
     found: tuple[Ahead, float] | None = None
-    for end in view.ends(curve, luck):
+    for end in view.ends(curve, chance.luck, chance.future):
         rest = view.seconds_to_send(end.left_bytes)
         cost = price * (end.seconds + rest)
         cost += stop_seconds + rest if end.converged else lost(end.left_bytes)
@@ -105,25 +118,31 @@ def _best(
     return found
 
 
-def wait(view: View, price: float, harm: Harm) -> tuple[float, float]:
+def wait(
+    view: View, chances: Sequence[Chance], price: float, harm: Harm
+) -> tuple[float, float]:
     """Return for how long to go on with the next pass before the switch, and what that saves.
 
     All that was dirtied is outstanding when a pass has ended. Then pages are sent, and at first
-    few of those are dirtied again: for a while less and less is outstanding.
+    few of those are dirtied again: for a while less and less is outstanding, and while a guest
+    rests, all the time.
     """
     seconds = view.seconds_to_send(view.left_bytes)
     curves = [(curve, weight, view.toll(curve, harm)) for curve, weight in view.curves]
     now = sum(weight * lost(view.left_bytes) for _, weight, lost in curves)
+    moments = [share * seconds for share in _MOMENTS]
+    futures = [chance.future for chance in chances]
+    moments += [f.settled for f in futures if f is not None and 0 < f.settled < seconds]
     best, saved, most = 0.0, 0.0, _WORTH_WAITING * (now + price * seconds)
-    for share in _MOMENTS:
-        wait = share * seconds
+    for wait in sorted(moments):
         if wait < _SHORTEST_WAIT_SECONDS:
             continue
         gain = now
         for curve, weight, lost in curves:
-            left = view.outstanding(curve, wait)
-            longer = wait + view.seconds_to_send(left) - seconds
-            gain -= weight * (lost(left) + price * longer)
+            for chance in chances:
+                left = view.outstanding(curve, wait, chance.future)
+                longer = wait + view.seconds_to_send(left) - seconds
+                gain -= weight * chance.weight * (lost(left) + price * longer)
         if gain > most:
             best, saved, most = wait, gain, gain
     return best, saved
