@@ -65,7 +65,6 @@ def scenarios() -> Iterator[tuple[str, Scenario]]:
             yield f"{size}, {gbit} Gb/s, disks, converging writer", Scenario(guest=disk, link=link)
 
 
-
 def drawn(seed: int, count: int) -> Iterator[tuple[str, Scenario]]:
     """Return guests and links drawn at random: sizes, shares, rates, turns, harm.
 

@@ -115,16 +115,17 @@ class View:
         at, left = 0.0, self.left_bytes
         for _ in range(_PASSES_AHEAD if future is None else _MOST_PASSES_TO_A_REST):
             seconds, after = self.next_pass(curve, left, future, at)
-            # (Within the pass that comes next, that is looked at by itself.)
-            rest = future.rest_ends(at, at + seconds) if future is not None and found else None
-            if rest is not None:
-                unsent = self.outstanding(curve, rest - at, future, left, at)
-                found.append(Ahead(rest, unsent, False))
+            if future is not None and found:  # the pass that comes next is looked at by itself
+                for rest in future.rests_end:
+                    if at < rest < at + seconds:
+                        unsent = self.outstanding(curve, rest - at, future, left, at)
+                        found.append(Ahead(rest, unsent, False))
             after *= luck
             luck = 1.0
             at += seconds
             found.append(Ahead(at, after, after <= self.limit_bytes))
-            stuck = after > _STANDSTILL * left and (future is None or at > future.settled)
+            hoping = future is not None and any(rest > at for rest in future.rests_end)
+            stuck = after > _STANDSTILL * left and not hoping
             if after <= self.floor_bytes or stuck:
                 break
             left = after

@@ -21,7 +21,7 @@ _MOST_SPELLS = 17
 # Looks of about the same length, by this factor, are of one kind.
 _SAME_LENGTH = 1.5
 # Spells that are not even so many looks long may as well be chance.
-_LEAST_LOOKS = 1.5
+_LEAST_LOOKS = 2.0
 # Nobody knows how long a spell goes on that has outlasted all before it: shorter or longer than it
 # has been, by these factors.
 _OUTLASTING = (0.5, 1.0, 2.0)
@@ -34,6 +34,7 @@ class _Spell:
     """A time of rest, or one of work.
 
     :param look: one that found the most, as seconds and bytes.
+    :param least: the least that one found, in bytes a second.
     :param looks: how many looks it took.
     """
 
@@ -41,6 +42,7 @@ class _Spell:
     begin: float
     end: float
     look: tuple[float, float]
+    least: float
     looks: int = 1
 
     @property
@@ -96,15 +98,13 @@ class Future:
         return self.work_seconds / (self.work_seconds + self.rest_seconds)
 
     @property
-    def settled(self) -> float:
-        """By when it has rested once, in seconds from now; at once where it never will."""
-        if not self.busy:
-            return self.until_change
-        return self.until_change + self.rest_seconds if self.until_change < inf else 0.0
-
-    def rest_ends(self, begin: float, end: float) -> float | None:
-        """Return when the first rest ends, if that is in between."""
-        return self.settled if begin < self.settled < end else None
+    def rests_end(self) -> tuple[float, ...]:
+        """When rests end, in seconds from now: the one under way, if there is, and the next."""
+        if self.until_change == inf:
+            return ()
+        if self.busy:
+            return (self.until_change + self.rest_seconds,)
+        return self.until_change, self.until_change + self.work_seconds + self.rest_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +131,19 @@ class Rhythm:
         spells = [each for each in self.spells if each.begin < now]
         last = spells[-1]
         gone = now - last.begin
-        # When the first began was not seen, so that it was longer.
-        whole = spells[1:-1] or spells[:-1]
-        alike = [each.seconds for each in whole if each.busy is last.busy]
-        others = [each.seconds for each in whole if each.busy is not last.busy]
-        if not others:
-            others = [each.seconds for each in spells[:-1] if each.busy is not last.busy]
-        left = [max(each - gone, _SPREAD * each / 2) for each in alike if each * (1 + _SPREAD) > gone]
+        # When the first began was not seen, so that it was longer: better than nothing.
+        alike, others = (
+            [each.seconds for each in spells[1:-1] if each.busy is busy]
+            or [each.seconds for each in spells[:-1] if each.busy is busy]
+            for busy in (last.busy, not last.busy)
+        )
+        # A look that is partly of either kind counts as work: rests may be longer than they seem.
+        left = [
+            each - gone + blur
+            for each in _some(alike)
+            for blur in (0.0, last.look[0])
+            if each * (1 + _SPREAD) + blur > gone
+        ]
         outlasted = not left
         if outlasted:
             left = [gone * factor for factor in _OUTLASTING]
@@ -147,12 +153,25 @@ class Rhythm:
         for seconds in left:
             same = sum(alike) / len(alike) if alike else gone + seconds
             work, rest = (same, other) if last.busy else (other, same)
-            future = Future(last.busy, seconds, work, rest, self.idle)
-            found.append((future, (1 - never) / len(left)))
+            seconds = max(seconds, _SPREAD * same / 2)
+            found.append(
+                (Future(last.busy, seconds, work, rest, self.idle), (1 - never) / len(left))
+            )
         if never:
-            for_ever = replace(found[0][0], until_change=inf)
-            found.append((for_ever, never))
+            found.append((replace(found[0][0], until_change=inf), never))
         return found
+
+    def resting(self, since: float) -> bool | None:
+        """Return whether it rests now; None if it has worked all the time since a moment."""
+        if not self.spells[-1].busy:
+            return True
+        return None if self.spells[-1].begin <= since else False
+
+
+def _some(values: Sequence[float]) -> list[float]:
+    """Return a few that stand for all."""
+    ranked = sorted(values)
+    return ranked if len(ranked) < 3 else [ranked[len(ranked) // 4], ranked[-1 - len(ranked) // 4]]
 
 
 def rhythm_of(history: History, at: float | None = None) -> Rhythm | None:
@@ -168,8 +187,9 @@ def rhythm_of(history: History, at: float | None = None) -> Rhythm | None:
     if inner and sum(each.looks for each in inner) < _LEAST_LOOKS * len(inner):
         return None  # what looks as long as its turns show of a guest is chance
     pace = max(dirtied / seconds for seconds, dirtied, _ in seen.busy)
-    resting = [each.look[1] / each.look[0] for each in spells if not each.busy]
-    idle = min(1 / _UNEVEN, sorted(resting)[len(resting) // 2] / pace)
+    # A look may have caught a bit of work at the end of a rest.
+    resting = sorted(each.least for each in spells if not each.busy)
+    idle = min(1 / _UNEVEN, resting[len(resting) // 2] / pace)
     return Rhythm(tuple(spells), idle)
 
 
@@ -203,14 +223,17 @@ def _see(seen: _Seen, look: Look) -> _Seen:
     kinds = seen.busy
     if busy:
         kinds = _with(seen.busy, found)
-        if kinds is not seen.busy and any(each.busy and _rests(each.look, kinds) for each in spells):
+        if kinds is not seen.busy and any(
+            each.busy and _rests(each.look, kinds) for each in spells
+        ):
             # It was taken to be at work, and was at rest: only now has it begun to work.
             spells = tuple(
                 replace(each, busy=each.busy and not _rests(each.look, kinds)) for each in spells
             )
             kinds = tuple(each for each in kinds if not _rests(each[:2], kinds))
             spells = _joined(spells)
-    new = _Spell(busy, look.at - look.seconds, look.at, found)
+    rate = look.dirtied_bytes / look.seconds
+    new = _Spell(busy, look.at - look.seconds, look.at, found, rate)
     return _Seen(kinds, _joined((*spells, new))[-_MOST_SPELLS:])
 
 
@@ -249,7 +272,12 @@ def _joined(spells: Sequence[_Spell]) -> tuple[_Spell, ...]:
             last = found[-1]
             most = max(last.look, each.look, key=lambda look: look[1] / look[0])
             found[-1] = _Spell(
-                each.busy, last.begin, max(last.end, each.end), most, last.looks + each.looks
+                busy=each.busy,
+                begin=last.begin,
+                end=max(last.end, each.end),
+                look=most,
+                least=min(last.least, each.least),
+                looks=last.looks + each.looks,
             )
         elif found:
             # A change between two looks is taken to have been half way.

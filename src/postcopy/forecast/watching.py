@@ -1,11 +1,11 @@
-"""Looks at a guest while it is migrated: how long they are, and what they see of a simulated one."""
+"""Looks at a guest while it is migrated: how long they are; what they see of a simulated one."""
 
 from postcopy.forecast.model import Guest
 from postcopy.migration.sample import Look
 
 __all__ = ["LONGEST_SECONDS", "SHORTEST_SECONDS", "Watching", "next_look"]
 
-SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 60.0
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.25, 60.0
 # So many looks in a pass: enough to see when the guest rests, and few enough not
 # to burden its host.
 _LOOKS_A_PASS = 32

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from postcopy.forecast.model import Harm, Link
 from postcopy.forecast.refit import View, view_of
+from postcopy.forecast.rhythm import rhythm_of
 from postcopy.migration.decision import Action, Decision, History
 from postcopy.migration.sample import Sample
 from postcopy.policy import weighing
@@ -78,7 +79,11 @@ class Adaptive:
         decided = self._at_pass_end(history, ended)
         if decided.again_seconds is None:
             return Decision(Action.CONTINUE, "a pass is under way")
-        if latest.at - ended.at < decided.again_seconds - _EARLY_SECONDS:
+        rhythm = rhythm_of(history)
+        rests = rhythm.resting(ended.at) if rhythm is not None else None
+        # Whoever waits for a lull's end, and sees the guest at work again, waits no longer.
+        early = latest.at - ended.at < decided.again_seconds - _EARLY_SECONDS
+        if early and rests is not False:
             return decided
         return Decision(Action.SWITCH, decided.reason)
 
@@ -148,8 +153,8 @@ class Adaptive:
     def _hoped(self, history: History, latest: Sample) -> float:
         """Return what all passes after the first have cost, in guest-seconds.
 
-        Whoever hopes for a lull, and gives up when that has cost as much as it could save, is never
-        much worse off than one who knew.
+        Whoever hopes for a lull, and gives up once that has cost as much as it could save, never
+        pays more than twice for a switch.
         """
         return self.price * (latest.at - history.passes[0].at)
 

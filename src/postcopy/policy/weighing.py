@@ -118,9 +118,7 @@ def _best(
     return found
 
 
-def wait(
-    view: View, chances: Sequence[Chance], price: float, harm: Harm
-) -> tuple[float, float]:
+def wait(view: View, chances: Sequence[Chance], price: float, harm: Harm) -> tuple[float, float]:
     """Return for how long to go on with the next pass before the switch, and what that saves.
 
     All that was dirtied is outstanding when a pass has ended. Then pages are sent, and at first
@@ -132,7 +130,7 @@ def wait(
     now = sum(weight * lost(view.left_bytes) for _, weight, lost in curves)
     moments = [share * seconds for share in _MOMENTS]
     futures = [chance.future for chance in chances]
-    moments += [f.settled for f in futures if f is not None and 0 < f.settled < seconds]
+    moments += [at for f in futures if f is not None for at in f.rests_end if at < seconds]
     best, saved, most = 0.0, 0.0, _WORTH_WAITING * (now + price * seconds)
     for wait in sorted(moments):
         if wait < _SHORTEST_WAIT_SECONDS:

@@ -16,6 +16,7 @@ from postcopy.migration.phase import Phase
 from postcopy.migration.recovery import Wire
 from postcopy.migration.sample import Sample
 from postcopy.qemu import capabilities
+from postcopy.qemu.looking import Looking
 from postcopy.qemu.monitor import CommandError, Monitor
 from postcopy.qemu.options import Endpoint, MigrationOptions
 from postcopy.qemu.rescue import QemuHalf, QemuRescue
@@ -71,6 +72,7 @@ class QemuDriver:
             wire,
         )
         """What brings both QEMUs together again after a cut."""
+        self._looking = Looking(self._source, self._clock)
         self._phase = Phase.SETUP
         self._paused = False
         self._called_off = False
@@ -169,9 +171,12 @@ class QemuDriver:
                 self._phase = sample.phase
                 if self._paused and sample.phase in (Phase.FAILED, Phase.CANCELLED):
                     await self._continue(self._source)
-                yield sample
+                yield replace(sample, looks=self._looking.take())
                 if sample.phase.terminal or sample.phase is Phase.PAUSED:
                     return
+                if self.options.postcopy:
+                    # What is seen is for the next sample: no decision waits for a look.
+                    await self._looking.go_on(sample)
                 event = await self._next(events)
 
     async def switch(self) -> None:

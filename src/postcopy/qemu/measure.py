@@ -20,14 +20,12 @@ from postcopy.kernel import content
 from postcopy.plan.measured import WATCH_SECONDS, Measured, look, sampled, windows
 from postcopy.plan.methods import Offers
 from postcopy.qemu.monitor import CommandError, Monitor, connected
+from postcopy.qemu.sampling import GIB, begin_sampling, samples_a_gib, takes_milliseconds
 from postcopy.qemu.status import phase_of
 
 __all__ = ["measure"]
 
-_GIB, _MIB = 1 << 30, 1 << 20
-# 'sample-pages' of qapi/migration.json, for each GiB; fewer of a large guest, whose pages take
-# time to read and are many enough.
-_SAMPLES_LEAST, _SAMPLES_MOST, _SAMPLES_IN_ALL = 128, 16_384, 16_384
+_MIB = 1 << 20
 # Memory that is there may be zeros all the same.
 _RESIDENT_SHARE, _RESIDENT_FACTOR = 0.95, 1.1
 # What a sample of the memory's content is wrong by, besides by chance: the guest goes on writing.
@@ -57,9 +55,8 @@ async def measure(
         await _guard(monitor, name)
         size = await monitor.execute("query-memory-size-summary")
         memory = size["base-memory"] + size.get("plugged-memory", 0)
-        samples = int(_SAMPLES_IN_ALL * _GIB / memory)
-        samples = max(_SAMPLES_LEAST, min(_SAMPLES_MOST, samples))
-        fine = await _takes_milliseconds(monitor)
+        samples = samples_a_gib(memory)
+        fine = await takes_milliseconds(monitor)
         lengths = windows(watch_seconds, whole=not fine)
 
         async def once(seconds: float) -> Observation:
@@ -74,7 +71,7 @@ async def measure(
         compressed=compressed,
         seen=seen,
         # The rate comes in whole MiB a second; a sample stands for as much as it is one of.
-        resolution_bytes=max(_MIB * min(lengths), _GIB / samples),
+        resolution_bytes=max(_MIB * min(lengths), GIB / samples),
         offers=offers,
         notes=notes,
     )
@@ -108,29 +105,16 @@ async def _guard(monitor: Monitor, name: str) -> None:
         )
 
 
-async def _takes_milliseconds(monitor: Monitor) -> bool:
-    """Whether this QEMU measures for less than a second (since 8.2)."""
-    answer = await monitor.execute("query-dirty-rate")
-    return "calc-time-unit" in answer
-
-
 async def _once(
     monitor: Monitor, name: str, seconds: float, samples: int, clock: Clock, *, fine: bool
 ) -> Observation:
-    arguments: dict[str, object] = {
-        "calc-time": round(seconds * 1000) if fine else round(seconds),
-        "mode": "page-sampling",
-        "sample-pages": samples,
-    }
-    if fine:
-        arguments["calc-time-unit"] = "millisecond"
-    await monitor.execute("calc-dirty-rate", arguments)
+    await begin_sampling(monitor, seconds, samples, fine=fine)
     await clock.sleep(seconds)
     deadline = clock.now() + _ANSWER_SECONDS
     while clock.now() < deadline:
         answer: dict[str, Any] = await monitor.execute("query-dirty-rate")
         if answer["status"] == "measured":
-            return sampled(seconds, answer["dirty-rate"], _GIB / samples)
+            return sampled(seconds, answer["dirty-rate"], GIB / samples)
         await clock.sleep(_LOOK_SECONDS)
     raise UnavailableError(
         f"QEMU on {name} has not measured the dirty rate in {_ANSWER_SECONDS:.0f} s",
