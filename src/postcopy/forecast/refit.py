@@ -104,6 +104,17 @@ class View:
         dirty = curve(future.active(at, at + seconds) if future else seconds)
         return to_send - sent * max(0.0, 1 - dirty / to_send)
 
+    def at_limit(self, curve: Curve, future: Future | None = None) -> Ahead:
+        """Return how the next pass ends if all of the downtime that is allowed may be used.
+
+        It then ends while as much is unsent as fits into that, so that less is dirtied meanwhile.
+        """
+        unsent = min(self.left_bytes, self.limit_bytes)
+        seconds = (self.left_bytes - unsent) / self.bandwidth
+        dirty = curve(future.active(0.0, seconds) if future else seconds)
+        left = unsent + (1 - unsent / self.left_bytes) * dirty
+        return Ahead(seconds, left, left <= self.limit_bytes)
+
     def ends(self, curve: Curve, luck: float = 1.0, future: Future | None = None) -> list[Ahead]:
         """Return how it would end if one more pass was made, two more, and so on.
 

@@ -111,6 +111,14 @@ class Adaptive:
         known = len(chances) == 1 or bool(view.futures)
         waits = not fits and known and weighed.saved < _MOST_BY_WAITING * weighed.stop
         wait, gained = weighing.wait(view, chances, self.price, self._harm) if waits else (0.0, 0.0)
+        if not fits and history.downtime_limit < allowed:
+            last = weighing.at_limit(view, chances, self.price, self._harm)
+            if last > max(weighed.saved, gained, 0.0):
+                reason = (
+                    f"with a stop of {format_seconds(allowed)} the next pass may be the last,"
+                    " and less is not worth the time"
+                )
+                return Decision(Action.LIMIT_DOWNTIME, reason, allowed)
         if weighed.saved > gained * max(weighed.converging, _WAIT_COUNTS):
             return Decision(Action.CONTINUE, weighed.say(passes, self.price))
         if fits:

@@ -95,6 +95,21 @@ def weigh(
     return Weighed(saved, longer, stop_now, converging)
 
 
+def at_limit(view: View, chances: Sequence[Chance], price: float, harm: Harm) -> float:
+    """Return what it saves to use all of the downtime that is allowed from the next pass on."""
+    saved = 0.0
+    now = view.seconds_to_send(view.left_bytes)
+    for curve, weight in view.curves:
+        lost = view.toll(curve, harm)
+        for chance in chances:
+            end = view.at_limit(curve, chance.future)
+            rest = view.seconds_to_send(end.left_bytes)
+            cost = harm.stop_seconds + rest if end.converged else lost(end.left_bytes)
+            gain = lost(view.left_bytes) - cost + price * (now - end.seconds - rest)
+            saved += weight * chance.weight * gain
+    return saved
+
+
 def _best(
     view: View,
     curve: Curve,

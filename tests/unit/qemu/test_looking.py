@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from postcopy.migration import Phase, Sample
+from postcopy.migration import Look, Phase, Sample
 from postcopy.qemu.looking import Looking
 from postcopy.qemu.monitor import Monitor
 from postcopy.testing import FakeClock, ScriptedError, ScriptedQmp
@@ -31,7 +31,7 @@ async def follow(path: Path, answers: dict[str, Any], seconds: float, phase: Pha
         monitor = Monitor(server.path, "alpha")
         await monitor.connect()
         looking = Looking(monitor, clock)
-        found = []
+        found: list[Look] = []
         for _ in range(round(seconds / 0.1)):
             await looking.go_on(sample(clock.now(), phase))
             await clock.sleep(0.1)
