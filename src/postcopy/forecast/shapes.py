@@ -1,8 +1,9 @@
 """Which curves W(t) explain what was seen of one, and how well.
 
 Anything may be dirtied as a core, rewritten all the time, and a rest that goes towards a bound of
-its own. Every curve goes exactly through one observation, the anchor; the others tell how likely
-each shape is. Pure arithmetic over a few numbers a shape, because a policy does it at each pass.
+its own; or as a sweep. Every curve goes exactly through one observation, the anchor; the others
+tell how likely each shape is. Pure arithmetic over a few numbers a shape, because a policy does it
+at each pass.
 """
 
 import bisect
@@ -68,7 +69,7 @@ def explain(
     seconds = max(anchor.seconds, 1e-3)
     dirtied = max(min(anchor.dirtied_bytes, most_bytes), 1.0)
     families = [_Family(core, most_bytes / dirtied) for core in _CORES]
-    weight = 0.5
+    weight, sweep = 0.5, 0.0
     for one in reversed(list(others)):
         if one.seconds > 0 and one.dirtied_bytes > 0:
             x = one.seconds / seconds
@@ -78,8 +79,9 @@ def explain(
             # In standard errors, as the misses are.
             scale, seen = dirtied / one.dirtied_bytes / spread, 1.0 / spread
             _hold_against(families, x, scale, seen, weight)
+            sweep -= weight * min((min(x, 1.0) * scale - seen) ** 2, _MOST_ERRORS**2)
         weight *= fading
-    kept = _likely(families, negligible)
+    kept = _likely(families, sweep, negligible)
     if len(kept) > most_curves:
         kept = _stand_in(kept, most_curves)
     total = sum(each for _, each in kept)
@@ -88,6 +90,9 @@ def explain(
 
 Shape = tuple[float, float, float]
 """The core's share of the anchor; the rest's bend; the rest's bound, as a share of the anchor."""
+
+# One page after the other, and not yet from the start again: bounded, and straight all the same.
+_SWEEP: Shape = (0.0, 0.0, 1.0)
 
 
 class _Family:
@@ -153,11 +158,15 @@ def _hold_against(
             i += 1  # noqa: SIM113
 
 
-def _likely(families: list[_Family], negligible: float) -> list[tuple[Shape, float]]:
-    """Return the shapes that are not negligible, with their likelihoods, the best having 1."""
-    best = max(max(family.scores) for family in families)
+def _likely(families: list[_Family], sweep: float, negligible: float) -> list[tuple[Shape, float]]:
+    """Return the shapes that are not negligible, with their likelihoods, the best having 1.
+
+    :param sweep: the score of `_SWEEP`.
+    """
+    best = max(sweep, max(max(family.scores) for family in families))
     least = best + math.log(negligible)
-    return [
+    sweeps = [(_SWEEP, math.exp(sweep - best))] if sweep > least else []
+    return sweeps + [
         (shape, math.exp(score - best))
         for family in families
         for shape, score in zip(family.shapes(), family.scores, strict=True)
@@ -185,6 +194,8 @@ def _curve(shape: Shape, dirtied: float, seconds: float) -> Curve:
     sets = []
     if core > 0:
         sets.append(HotSet(core * dirtied, core * dirtied / (_CORE_TIMES * seconds)))
-    if whole > 0:
+    if shape == _SWEEP:
+        sets.append(HotSet(dirtied, dirtied / seconds, sequential=True))
+    elif whole > 0:
         sets.append(HotSet(whole * dirtied, whole * dirtied * bend / seconds))
     return Curve(tuple(sets))

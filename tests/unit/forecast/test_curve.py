@@ -38,3 +38,13 @@ def test_two_looks_tell_a_working_set_from_ever_new_pages() -> None:
         assert sum(weight for _, weight in curves) == pytest.approx(1)
         expected = sum(weight * curve(0.5) for curve, weight in curves)
         assert expected == pytest.approx(truth(0.5), rel=0.2)
+
+
+def test_a_sweep_is_known_by_its_straight_line_also_where_memory_bounds_what_is_random() -> None:
+    sweep = HotSet(86e9, 2.4e9, sequential=True)
+    seen = [Observation(t, sweep.dirtied(t)) for t in (0.25, 1.0, 30.0)]
+    anchor = Observation(35.0, sweep.dirtied(35.0))
+    for seconds in (10.0, 20.0):
+        curves = explain(anchor, seen, 100e9)
+        expected = sum(weight * curve(seconds) for curve, weight in curves)
+        assert expected == pytest.approx(sweep.dirtied(seconds), rel=0.05)
