@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postcopy.errors import JournalError, NotFoundError
-from postcopy.migration import Fate, Figures, Journal, Outcome, Phase, Sample
+from postcopy.migration import Fate, Figures, Journal, Look, Outcome, Phase, Sample
 from postcopy.migration import journal as journal_module
 from postcopy.migration.event import Noted, SampleTaken
 
@@ -24,10 +24,12 @@ def begin(journal: Journal, guest: str = "g") -> int:
 
 counts = st.integers(0, 2**62)
 rates = st.floats(0, 1e15)
+looks = st.builds(Look, at=rates, seconds=rates, dirtied_bytes=rates)
 samples = st.builds(
     Sample, at=rates, phase=st.sampled_from(Phase), status=st.text(), pass_number=counts,
     pass_ended_at=st.none() | rates, total_bytes=counts, remaining_bytes=counts,
     transferred_bytes=counts, bandwidth=rates, dirty_rate=rates, requests=counts, error=st.text(),
+    looks=st.lists(looks, max_size=3).map(tuple),
 )  # fmt: skip
 figures = st.builds(
     Figures, total_seconds=st.none() | rates, transferred_bytes=st.none() | counts,
