@@ -163,7 +163,7 @@ def _likely(families: list[_Family], sweep: float, negligible: float) -> list[tu
 
     :param sweep: the score of `_SWEEP`.
     """
-    best = max(sweep, max(max(family.scores) for family in families))
+    best = max(sweep, *(max(family.scores) for family in families))
     least = best + math.log(negligible)
     sweeps = [(_SWEEP, math.exp(sweep - best))] if sweep > least else []
     return sweeps + [
