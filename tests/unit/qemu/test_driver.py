@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from postcopy.errors import OutcomeUnknownError, RefusedError, UnavailableError, UsageError
-from postcopy.migration import Fate, Phase, Sample, Supervisor
+from postcopy.migration import Fate, Look, Phase, Sample, Supervisor
 from postcopy.policy import AfterFirstPass
 from postcopy.qemu import MigrationOptions, Monitor, QemuDriver
 from postcopy.testing import ScriptedError, ScriptedQmp
@@ -154,6 +154,27 @@ async def test_a_pass_end_is_sampled_when_it_is_announced(pair: Pair) -> None:
     assert ended.pass_ended_at is not None
     assert 0 <= ended.at - ended.pass_ended_at < 1.0
     assert seen[-1].phase is Phase.COMPLETED
+
+
+@pytest.mark.parametrize("postcopy", [True, False])
+async def test_a_guest_that_may_be_switched_is_looked_at_meanwhile(
+    pair: Pair, postcopy: bool
+) -> None:
+    rate = {"status": "measured", "dirty-rate": 40, "calc-time-unit": "second"}
+    pair.source.replies.update({"calc-dirty-rate": {}, "query-dirty-rate": rate})
+    looks: list[Look] = []
+    number = 0
+    async for sample in play(pair, pair.driver(postcopy=postcopy)):
+        if number == 0:
+            ram = {"total": 10**9, "remaining": 10**9, "dirty-sync-count": 1, "mbps": 800}
+            pair.becomes("active", ram=ram)
+        looks += sample.looks
+        number += 1
+        if looks or number == 8:
+            pair.becomes("completed")
+            pair.destination.replies["query-status"] = {"status": "running"}
+    assert [each.seconds for each in looks] == ([0.25] if postcopy else [])
+    assert ("calc-dirty-rate" in pair.source.commands) is postcopy
 
 
 async def test_completed_is_believed_when_the_guest_runs(pair: Pair) -> None:
