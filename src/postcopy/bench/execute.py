@@ -1,6 +1,7 @@
 """One run: the guest is watched undisturbed, moved, watched until all has come, and checked."""
 
 import asyncio
+import time
 from dataclasses import replace
 
 from postcopy.bench.load.answers import Answers
@@ -9,7 +10,7 @@ from postcopy.bench.record import Measured
 from postcopy.bench.scenario import Scenario
 from postcopy.bench.stand import Stand
 from postcopy.bench.trip import Trip, travel
-from postcopy.lab.observer import memory_verdict
+from postcopy.lab.observer import memory_verdict, whole_periods
 from postcopy.migration.journal import Journal
 from postcopy.migration.outcome import Fate
 
@@ -43,9 +44,11 @@ async def execute(
     :raises PostcopyError: when it could not be begun, or the guest does not answer any more.
     """
     guest = stand.guest
-    await asyncio.sleep(_BASELINE_SECONDS)
+    period = scenario.workload_spec.period_seconds
+    await asyncio.sleep(whole_periods(_BASELINE_SECONDS, period))
     trip = await travel(guest, scenario, method, journal, patience)
-    await asyncio.sleep(_SETTLE_SECONDS)
+    watched = whole_periods(trip.ended_at + _SETTLE_SECONDS - trip.started_at, period)
+    await asyncio.sleep(max(0.0, trip.started_at + watched - time.time()))
     measured = _measured(trip, scenario, method, repeat)
     if trip.fate not in (Fate.COMPLETED, Fate.CANCELLED):
         return measured
@@ -54,7 +57,7 @@ async def execute(
         answers = await stand.load.answers()
         measured = _asked(measured, answers, trip)
         lost = await stand.load.lost(answers)
-    observation = guest.observe(trip.started_at, trip.ended_at)
+    observation = guest.observe(trip.started_at, trip.ended_at, period=period)
     verdict = await guest.verify()
     memory = memory_verdict(observation, verdict)
     trouble = [f"{memory['pages_wrong']} pages are wrong"] if memory["pages_wrong"] else []

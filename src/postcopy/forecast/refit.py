@@ -142,11 +142,17 @@ class View:
             left = after
         return found
 
-    def toll(self, curve: Curve, harm: Harm) -> Callable[[float], float]:
-        """Return what tells the guest-seconds that a switch with so many bytes left would cost."""
+    def tolls(self, harm: Harm) -> list[tuple[Curve, float, Callable[[float], float]]]:
+        """Return each curve, its likelihood, and what tells what a switch would cost if it is so.
+
+        That takes the bytes that are left, and returns guest-seconds.
+        """
         latency = harm.latency(Link(bandwidth=self.bandwidth), 0.0, _PAGE_BYTES)
+        latency *= sum(weight * each.duty for each, weight in self.futures) or 1.0
+        return [(curve, weight, self._toll(curve, harm, latency)) for curve, weight in self.curves]
+
+    def _toll(self, curve: Curve, harm: Harm, latency: float) -> Callable[[float], float]:
         touches = curve(_INSTANT_SECONDS) / _INSTANT_SECONDS / _PAGE_BYTES
-        touches *= sum(weight * each.duty for each, weight in self.futures) or 1.0
         most, bandwidth = curve.size_bytes, self.bandwidth
 
         def lost(left_bytes: float) -> float:

@@ -4,6 +4,7 @@ Start with `observe`. Nothing in here touches a guest: the same records (`postco
 whose names are handed on from here) always give the same answer.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from postcopy.lab.records import (
 
 __all__ = [
     "observe",
+    "whole_periods",
     "Observation",
     "Curve",
     "memory_verdict",
@@ -82,8 +84,8 @@ class Observation:
     :ivar uptime_continuous: its clock and its count of beats went on together: no step back, no
         leap forward, no beat told twice.
     :ivar beats: how many heartbeats arrived in the time observed.
-    :ivar progress: (middle of a step of 100 ms in Unix seconds, writes a second in it), from two
-        seconds before the start.
+    :ivar progress: (middle of a step of 100 ms in Unix seconds, writes a second in it), also of
+        the time before the start in which its pace was measured.
     """
 
     baseline_rate: float
@@ -119,6 +121,11 @@ def memory_verdict(observation: Observation, verdict: Verdict) -> Memory:
     }
 
 
+def whole_periods(seconds: float, period: float) -> float:
+    """Return the shortest time of whole periods that is no shorter; itself without a period."""
+    return math.ceil(seconds / period) * period if period else seconds
+
+
 def observe(
     records: Sequence[Record],
     started: float,
@@ -126,15 +133,18 @@ def observe(
     settle: float = 1.0,
     *,
     undisturbed: float | None = None,
+    period: float = 0.0,
 ) -> Observation:
     """Work out what a guest went through from `started` until `settle` seconds after `ended`.
 
-    :param undisturbed: until when the guest's own pace is measured; `started` if not said.
+    The records have to reach that far: a guest that is not heard of counts as frozen.
 
-    The records have to reach that far: a guest that is not heard of counts as frozen. A workload in
-    bursts is only as exact as its period is short against two seconds.
+    :param undisturbed: until when the guest's own pace is measured; `started` if not said.
+    :param period: of a guest that works in bursts. Its pace and what it lost are measured over
+        whole periods: its rests are no loss.
     """
-    end = ended + settle
+    end = started + whole_periods(ended + settle - started, period)
+    before = whole_periods(BASELINE_SECONDS, period)
     beats = [record for record in records if isinstance(record, Beat)]
     # What was so before is not this migration's doing.
     latest = [beat for beat in beats if beat.at <= started][-1:]
@@ -144,12 +154,12 @@ def observe(
 
     calm = started if undisturbed is None else undisturbed
     work = Curve((beat.at, beat.writes) for beat in beats)
-    baseline = work.rate_before(calm)
+    baseline = work.rate_before(calm, before)
     if baseline > 0:
         lost = work.seconds_lost(started, end, baseline)
     else:
         pulse = Curve((beat.at, beat.sequence) for beat in beats)
-        pace = pulse.rate_before(calm) or 1 / HEARTBEAT_SECONDS
+        pace = pulse.rate_before(calm, before) or 1 / HEARTBEAT_SECONDS
         lost = pulse.seconds_lost(started, end, pace)
 
     rebooted = any(_went_back(*pair) for pair in pairwise(concerned)) or (
@@ -165,7 +175,7 @@ def observe(
         panicked=any(isinstance(r, Text) and "Kernel panic" in r.text for r in later),
         uptime_continuous=not rebooted and _is_continuous(concerned),
         beats=sum(started <= beat.at <= end for beat in beats),
-        progress=work.steps(started - BASELINE_SECONDS, end),
+        progress=work.steps(started - before, end),
     )
 
 
@@ -236,11 +246,11 @@ class Curve:
         share = (at - begin) / (end - begin)
         return self._total[right - 1] + share * (self._total[right] - self._total[right - 1])
 
-    def rate_before(self, at: float) -> float:
-        """Return the growth a second in the two seconds before; 0.0 when it is not known."""
+    def rate_before(self, at: float, seconds: float = BASELINE_SECONDS) -> float:
+        """Return the growth a second in so many seconds before; 0.0 when it is not known."""
         if not self._at:
             return 0.0
-        begin, end = max(at - BASELINE_SECONDS, self._at[0]), min(at, self._at[-1])
+        begin, end = max(at - seconds, self._at[0]), min(at, self._at[-1])
         if end - begin < SHORTEST_BASELINE_SECONDS:
             return 0.0
         return (self.total(end) - self.total(begin)) / (end - begin)

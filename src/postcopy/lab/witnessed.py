@@ -26,10 +26,16 @@ class Witnessed(ABC):
         return merge(*(self.heard(name) for name in names.HOSTS))
 
     def observe(
-        self, started_at: float, ended_at: float, undisturbed: float | None = None
+        self,
+        started_at: float,
+        ended_at: float,
+        undisturbed: float | None = None,
+        period: float = 0.0,
     ) -> Observation:
         """Return what the guest went through between two moments of Unix time.
 
         :param undisturbed: until when its own pace is measured; `started_at` if not said.
+        :param period: of its bursts, if it works in such.
         """
-        return observe(self.console(), started_at, ended_at, undisturbed=undisturbed)
+        records = self.console()
+        return observe(records, started_at, ended_at, undisturbed=undisturbed, period=period)

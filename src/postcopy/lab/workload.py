@@ -61,6 +61,12 @@ class Workload:
             )
 
     @property
+    def period_seconds(self) -> float:
+        """How long a burst and the rest after it take together; 0.0 of a guest without."""
+        burst = _BURSTS.fullmatch(self.pattern)
+        return int(burst[2]) / 1000 if burst else 0.0
+
+    @property
     def memory_mib(self) -> int:
         """The RAM that a guest needs for this, in MiB.
 

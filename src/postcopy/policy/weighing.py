@@ -74,8 +74,7 @@ def weigh(
     """Compare switching now with the best that may come of one more pass or several."""
     saved = longer = stop_now = converging = 0.0
     now = view.seconds_to_send(view.left_bytes)
-    for curve, weight in view.curves:
-        lost = view.toll(curve, harm)
+    for curve, weight, lost in view.tolls(harm):
         stop = price * now + (
             harm.stop_seconds + now
             if view.left_bytes <= view.limit_bytes
@@ -99,8 +98,7 @@ def at_limit(view: View, chances: Sequence[Chance], price: float, harm: Harm) ->
     """Return what it saves to use all of the downtime that is allowed from the next pass on."""
     saved = 0.0
     now = view.seconds_to_send(view.left_bytes)
-    for curve, weight in view.curves:
-        lost = view.toll(curve, harm)
+    for curve, weight, lost in view.tolls(harm):
         for chance in chances:
             end = view.at_limit(curve, chance.future)
             rest = view.seconds_to_send(end.left_bytes)
@@ -141,7 +139,7 @@ def wait(view: View, chances: Sequence[Chance], price: float, harm: Harm) -> tup
     rests, all the time.
     """
     seconds = view.seconds_to_send(view.left_bytes)
-    curves = [(curve, weight, view.toll(curve, harm)) for curve, weight in view.curves]
+    curves = view.tolls(harm)
     now = sum(weight * lost(view.left_bytes) for _, weight, lost in curves)
     moments = [share * seconds for share in _MOMENTS]
     futures = [chance.future for chance in chances]

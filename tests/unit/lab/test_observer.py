@@ -117,6 +117,20 @@ def test_a_pace_may_be_that_of_before_the_hosts_were_prepared() -> None:
     assert found.guest_seconds_lost == pytest.approx(5.0, abs=0.1)
 
 
+@given(st.floats(0.0, 3.9), st.floats(0.3, 9.0))
+def test_the_rests_of_a_guest_that_works_in_bursts_are_no_loss(phase: float, length: float) -> None:
+    """Its pace in the two seconds before would be anything from nothing to that of a burst."""
+    period, works = 4.0, 1.2
+    beats, writes = [], 0.0
+    for number in range(int((12 + length + period) * 50)):
+        at = number / 50
+        writes += RATE / 50 if (at + phase) % period < works else 0
+        beats.append(Beat(BOOT + at, number, at, int(writes), 0))
+    found = observe(beats, STARTED, STARTED + length, period=period)
+    assert found.baseline_rate == pytest.approx(RATE * works / period, rel=0.05)
+    assert found.guest_seconds_lost == pytest.approx(0, abs=0.3)
+
+
 @given(st.integers(0, 2**32))
 def test_jitter_of_the_arrivals_costs_nothing(seed: int) -> None:
     late = random.Random(seed)
