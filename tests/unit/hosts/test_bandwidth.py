@@ -1,5 +1,7 @@
 """Sending over the way between two hosts; here both are this machine."""
 
+import contextlib
+import random
 import socket
 
 import pytest
@@ -10,10 +12,11 @@ from postcopy.hosts.local import LocalHost
 
 
 def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
+    """Return a port that no connection of another test is given meanwhile."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 async def test_what_comes_through_is_measured_and_the_listener_ends() -> None:
