@@ -8,7 +8,7 @@ from typing import Any
 import libvirt
 
 from postcopy.clock import Clock, SystemClock
-from postcopy.errors import NotFoundError, PostcopyError, RefusedError
+from postcopy.errors import NotFoundError, OutcomeUnknownError, PostcopyError, RefusedError
 from postcopy.libvirt import guards
 from postcopy.libvirt.connection import Connection, DomainEvent
 from postcopy.libvirt.departure import Departure
@@ -186,8 +186,14 @@ class LibvirtDriver:
                 " the migration off would destroy it",
                 hint="let it finish",
             )
+        # Before the call: the migration may be seen to end while that is still on its way.
         self._following.cancelled = True
-        await self._ends.source.call(domain.abortJob)
+        try:
+            await self._ends.source.call(domain.abortJob)
+        except PostcopyError as error:
+            # Whatever ends it now, this was not it, if that is certain.
+            self._following.cancelled = isinstance(error, OutcomeUnknownError)
+            raise
 
     async def pause(self) -> None:
         """Suspend the domain at the source; libvirt resumes it at whichever end it goes on."""
