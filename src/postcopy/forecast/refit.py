@@ -1,166 +1,28 @@
-"""What the passes of a migration under way tell of its guest, and what would come of going on."""
+"""What the passes of a migration under way tell of its guest."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from postcopy.forecast.curve import Curve, Observation
-from postcopy.forecast.model import Harm, Link
-from postcopy.forecast.rhythm import Future, Rhythm, observed, rhythm_of
+from postcopy.forecast.rhythm import Rhythm, observed, rhythm_of
 from postcopy.forecast.shapes import explain
+from postcopy.forecast.view import View
 from postcopy.migration.decision import History
 from postcopy.migration.phase import Phase
 from postcopy.migration.sample import Sample
 
-__all__ = ["Ahead", "View", "time_left", "view_of", "watched_from_the_start"]
+__all__ = ["time_left", "view_of", "watched_from_the_start"]
 
 # Guests change: a pass counts for this much of the one after it.
 _FADING = 0.8
 _MOST_PASSES_KEPT = 12
 # Curves less likely than this are not followed, nor more of them than so many.
 _NEGLIGIBLE, _MOST_CURVES = 0.01, 8
-_PASSES_AHEAD = 12
 # Turns by which the last passes come out wrong by so much, in the mean, are no turns.
 _PASSES_TO_REFUTE, _REFUTED = 4, 0.25
-# Passes while a guest works are short against how long it does.
-_MOST_PASSES_TO_A_REST = 40
-# A pass that brings less than this brings nothing; what is left then is left for good.
-_STANDSTILL = 0.98
 # Passes that no curve explains, by this much of a factor's logarithm, are those of a guest that
 # writes in bursts.
 _UNEVEN = 0.3
-# How fast the guest writes is what it would dirty in so short a time.
-_INSTANT_SECONDS = 0.1
-_PAGE_BYTES = 4096
-
-
-class Ahead(NamedTuple):
-    """One way in which a migration may end from here.
-
-    :param seconds: until then.
-    :param left_bytes: what is left when the guest moves.
-    :param converged: whether that fits into the downtime that is allowed.
-    """
-
-    seconds: float
-    left_bytes: float
-    converged: bool
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A migration at the end of a pass.
-
-    :param left_bytes: the memory that the next pass would send.
-    :param limit_bytes: what fits into the downtime that is allowed.
-    :param floor_bytes: what fits into the downtime limit that is set: pre-copy ends there.
-    :param tail_bytes: what a pass leaves unsent when it ends.
-    :param curves: how the guest may dirty memory, with the likelihood of each.
-    :param luck: by which factors passes came out larger or smaller than the curve says; 1 alone for
-        a guest that writes evenly.
-    :param futures: when the guest will rest, with the likelihood of each way, if it was seen to.
-    """
-
-    left_bytes: float
-    bandwidth: float
-    limit_bytes: float
-    floor_bytes: float
-    tail_bytes: float
-    curves: tuple[tuple[Curve, float], ...]
-    luck: tuple[float, ...]
-    futures: tuple[tuple[Future, float], ...] = ()
-
-    def seconds_to_send(self, left_bytes: float) -> float:
-        """Return how long post-copy would last."""
-        return left_bytes / self.bandwidth
-
-    def next_pass(
-        self, curve: Curve, left_bytes: float, future: Future | None = None, at: float = 0.0
-    ) -> tuple[float, float]:
-        """Return how long a pass over `left_bytes` takes, and what is left then.
-
-        :param at: when it begins, in seconds from now.
-        """
-        seconds = max(0.0, left_bytes - self.tail_bytes) / self.bandwidth
-        return seconds, curve(future.active(at, at + seconds) if future else seconds)
-
-    def outstanding(
-        self,
-        curve: Curve,
-        seconds: float,
-        future: Future | None = None,
-        left_bytes: float | None = None,
-        at: float = 0.0,
-    ) -> float:
-        """Return what is left if the next pass is broken off after so long.
-
-        Of what it has sent, as much is dirty again as of all that it would send.
-
-        :param left_bytes: what that pass sends, if it is a later one that begins `at` some time.
-        """
-        to_send = self.left_bytes if left_bytes is None else left_bytes
-        sent = min(self.bandwidth * seconds, to_send)
-        dirty = curve(future.active(at, at + seconds) if future else seconds)
-        return to_send - sent * max(0.0, 1 - dirty / to_send)
-
-    def at_limit(self, curve: Curve, future: Future | None = None) -> Ahead:
-        """Return how the next pass ends if all of the downtime that is allowed may be used.
-
-        It then ends while as much is unsent as fits into that, so that less is dirtied meanwhile.
-        """
-        unsent = min(self.left_bytes, self.limit_bytes)
-        seconds = (self.left_bytes - unsent) / self.bandwidth
-        dirty = curve(future.active(0.0, seconds) if future else seconds)
-        left = unsent + (1 - unsent / self.left_bytes) * dirty
-        return Ahead(seconds, left, left <= self.limit_bytes)
-
-    def ends(self, curve: Curve, luck: float = 1.0, future: Future | None = None) -> list[Ahead]:
-        """Return how it would end if one more pass was made, two more, and so on.
-
-        Of a guest that rests now and then, also if a pass was broken off where its rest ends.
-
-        :param luck: what the first of them comes out at, against what the curve says.
-        """
-        found: list[Ahead] = []
-        at, left = 0.0, self.left_bytes
-        for _ in range(_PASSES_AHEAD if future is None else _MOST_PASSES_TO_A_REST):
-            seconds, after = self.next_pass(curve, left, future, at)
-            if future is not None and found:  # the pass that comes next is looked at by itself
-                for rest in future.rests_end:
-                    if at < rest < at + seconds:
-                        unsent = self.outstanding(curve, rest - at, future, left, at)
-                        found.append(Ahead(rest, unsent, False))
-            after *= luck
-            luck = 1.0
-            at += seconds
-            found.append(Ahead(at, after, after <= self.limit_bytes))
-            hoping = future is not None and any(rest > at for rest in future.rests_end)
-            stuck = after > _STANDSTILL * left and not hoping
-            if after <= self.floor_bytes or stuck:
-                break
-            left = after
-        return found
-
-    def tolls(self, harm: Harm) -> list[tuple[Curve, float, Callable[[float], float]]]:
-        """Return each curve, its likelihood, and what tells what a switch would cost if it is so.
-
-        That takes the bytes that are left, and returns guest-seconds.
-        """
-        latency = harm.latency(Link(bandwidth=self.bandwidth), 0.0, _PAGE_BYTES)
-        latency *= sum(weight * each.duty for each, weight in self.futures) or 1.0
-        return [(curve, weight, self._toll(curve, harm, latency)) for curve, weight in self.curves]
-
-    def _toll(self, curve: Curve, harm: Harm, latency: float) -> Callable[[float], float]:
-        touches = curve(_INSTANT_SECONDS) / _INSTANT_SECONDS / _PAGE_BYTES
-        most, bandwidth = curve.size_bytes, self.bandwidth
-
-        def lost(left_bytes: float) -> float:
-            missing = min(1.0, left_bytes / most) if most else 0.0
-            waits = touches * missing * latency
-            return harm.stop_seconds + harm.lost(left_bytes / bandwidth, waits)
-
-        return lost
 
 
 def view_of(history: History, allowed_downtime: float | None = None) -> View | None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from postcopy.forecast.model import Harm, Link
-from postcopy.forecast.refit import View, view_of
+from postcopy.forecast.refit import view_of
 from postcopy.forecast.rhythm import rhythm_of
+from postcopy.forecast.view import View
 from postcopy.migration.decision import Action, Decision, History
 from postcopy.migration.sample import Sample
 from postcopy.policy import weighing

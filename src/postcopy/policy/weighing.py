@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from postcopy.forecast.curve import Curve
+from postcopy.forecast.future import Future
 from postcopy.forecast.model import Harm
-from postcopy.forecast.refit import Ahead, View
-from postcopy.forecast.rhythm import Future
+from postcopy.forecast.view import Ahead, View
 from postcopy.units import format_seconds
 
 __all__ = ["Chance", "Weighed", "chances", "wait", "weigh"]

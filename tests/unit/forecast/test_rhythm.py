@@ -4,9 +4,10 @@ from itertools import pairwise
 import pytest
 
 from postcopy.forecast.curve import Curve, HotSet
+from postcopy.forecast.future import Future
 from postcopy.forecast.model import Bursts, Guest
 from postcopy.forecast.refit import view_of
-from postcopy.forecast.rhythm import Future, observed, rhythm_of
+from postcopy.forecast.rhythm import observed, rhythm_of
 from postcopy.forecast.watching import LONGEST_SECONDS, SHORTEST_SECONDS, Watching, next_look
 from postcopy.migration import History, Look, Phase, Sample
 
