@@ -14,7 +14,7 @@ import pytest
 from postcopy import pki
 from postcopy.lab import credentials, libvirtd
 from postcopy.lab.lab import Lab
-from postcopy.migration import Phase
+from postcopy.migration import Journal, Phase
 
 from .commands import data, postcopy, spawn
 from .conftest import LAB, RATE, SLOW, soon
@@ -97,14 +97,22 @@ def wait_for(phase: Phase, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.parametrize("policy", ["immediate", "after-first-pass", "adaptive"])
-def test_a_busy_domain_moves_by_every_policy_that_may_switch(busy: Pair, policy: str) -> None:
-    outcome = data(*busy.migrate("--policy", policy))
+def test_a_busy_domain_moves_by_every_policy_that_may_switch(
+    busy: Pair, policy: str, state_dir: Path
+) -> None:
+    into = ("--source-host", "alpha", "--dest-host", "beta", "--lab", LAB)
+    outcome = data(*busy.migrate("--policy", policy, *into))
     assert outcome["fate"] == "completed"
     assert outcome["switched_at"] is not None
     assert outcome["figures"]["downtime_seconds"] is not None
     latency = outcome["switch_latency_seconds"]
     if policy == "adaptive":
         assert latency is not None  # it switches on the announcement of a pass's end alone
+        with Journal(state_dir / "journal.sqlite") as journal:
+            samples = journal.samples(journal.runs(GUEST)[0].id)
+        # Over its second monitor, the guest was seen to write while it was moved.
+        looks = [look for sample in samples for look in sample.looks]
+        assert max(look.dirtied_bytes for look in looks) > 10e6
     if latency is not None:
         assert latency < 0.15
     busy.assert_whole("beta")

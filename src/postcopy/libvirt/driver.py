@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import libvirt
@@ -24,6 +25,7 @@ from postcopy.libvirt.ways import Ways
 from postcopy.migration.outcome import Figures
 from postcopy.migration.phase import Phase
 from postcopy.migration.sample import Sample
+from postcopy.qemu.looking import Looking
 
 __all__ = ["LibvirtDriver"]
 
@@ -63,10 +65,11 @@ class LibvirtDriver:
         self.rescue: LibvirtRescue | None = None
         """What brings both halves together again after a cut; None until it has begun."""
         self._ways = ways or Ways()
+        self._clock = clock or SystemClock()
         self._uris = (source_uri, destination_uri, peer_uri or destination_uri)
         self._ends = Ends(source_uri, destination_uri)
         self._departure = Departure(guest, self._uris, options, self._ends, self.notes)
-        self._following = Following(guest, self._ends, self._departure, clock or SystemClock())
+        self._following = Following(guest, self._ends, self._departure, self._clock)
         self._facts: DomainFacts | None = None
 
     def record(self) -> Mapping[str, Any]:
@@ -151,12 +154,13 @@ class LibvirtDriver:
         self._following.begin_anew()
         event: DomainEvent | None = None
         silent_since: float | None = None
+        looking = self._looking()
         while True:
             sample = await self._following.sample(event)
             self._following.phase = sample.phase
             if sample.phase is Phase.COMPLETED and not await self._departure.succeeded():
                 await self._put_records_right()
-            yield sample
+            yield sample if looking is None else replace(sample, looks=looking.take())
             if sample.phase.terminal or sample.phase is Phase.PAUSED:
                 return
             if sample.phase is not Phase.UNKNOWN:
@@ -165,7 +169,20 @@ class LibvirtDriver:
                 silent_since = sample.at
             elif sample.at - silent_since > _PATIENCE_SECONDS:
                 return
+            if looking is not None:
+                # What is seen is for the next sample: no decision waits for a look.
+                await looking.go_on(sample)
             event = await self._following.next()
+
+    def _looking(self) -> Looking | None:
+        """Return who looks at the guest meanwhile: libvirt does not, while it migrates one.
+
+        Its QEMU does over a second monitor, where the source has one within reach.
+        """
+        monitor = self.rescue.source_monitor if self.rescue is not None else None
+        if monitor is None or not self.options.postcopy:
+            return None
+        return Looking(monitor, self._clock)
 
     async def switch(self) -> None:
         """Go over to post-copy."""

@@ -95,6 +95,12 @@ class LibvirtRescue:
             )
         )
 
+    @property
+    def source_monitor(self) -> Monitor | None:
+        """The second monitor of the source's QEMU, where one is open."""
+        half = self._monitors[0]
+        return half.monitor if half is not None else None
+
     async def prepare(self) -> None:
         """Open second monitors, and find out which way it would be done."""
         await self._open_monitors()
