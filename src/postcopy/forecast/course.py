@@ -161,14 +161,16 @@ class Course:
 
     def _complete(self) -> Steps:
         """Stop the guest and send the rest."""
+        harm = self._scenario.harm
         stopped_at = self._now if self._watch.paused_at is None else self._watch.paused_at
         rest = self._tail(self._left.memory_bytes)
-        yield from self._stand(self._scenario.harm.stop_seconds)
         self._now, _ = yield Leg(self._now, rest, self._now, math.inf)
         downtime = self._now - stopped_at
+        yield from self._stand(harm.stop_seconds)
         self._left.send_rest(rest)
-        self._left.lost_seconds += downtime
-        return self._result(End.PRECOPY, self._now, downtime=downtime, freeze=downtime)
+        freeze = downtime + harm.resume_seconds
+        self._left.lost_seconds += freeze
+        return self._result(End.PRECOPY, self._now, downtime=downtime, freeze=freeze)
 
     def _tail(self, left: float) -> float:
         """Return what is really sent of the rest that is left when pre-copy ends."""

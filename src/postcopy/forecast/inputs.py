@@ -118,6 +118,7 @@ class Inputs:
             harm=Harm(
                 preempt=preempt,
                 stop_seconds=Known(_HARM.stop_seconds, 2.0).draw(random),
+                resume_seconds=Known(_HARM.resume_seconds, 1.8).draw(random),
                 switch_seconds=Known(_HARM.switch_seconds, 4.0).draw(random),
                 tail_share=Known(_HARM.tail_share, 1.3).draw(random),
                 queue_bytes=Known(_HARM.queue_bytes, 1.5).draw(random),

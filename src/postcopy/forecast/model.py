@@ -106,8 +106,10 @@ class Harm:
     """What a switch costs a guest. The defaults are those of QEMU 10 on 1 Gb/s, measured.
 
     :param stop_seconds: device state and the hand-over, whatever the memory.
-    :param switch_seconds: the part of that which hypervisors call the downtime of a switch: until
-        the source has sent the devices' state.
+    :param resume_seconds: how long a guest that was stopped for the last of its memory is at rest,
+        besides what hypervisors call the downtime.
+    :param switch_seconds: the part of `stop_seconds` that hypervisors call a switch's downtime:
+        until the source has sent the devices' state.
     :param tail_share: of what may be left when pre-copy ends, the part that is: QEMU looks only
         now and then.
     :param queue_bytes: what is in front of a requested page on the one connection.
@@ -121,6 +123,7 @@ class Harm:
     """
 
     stop_seconds: float = 0.02
+    resume_seconds: float = 0.07
     switch_seconds: float = 0.004
     tail_share: float = 0.9
     queue_bytes: float = 1.25e6
