@@ -115,6 +115,7 @@ mmdebstrap --quiet --variant=minbase --include=git,make "$suite" "$root"
 
 say "handing on how this machine reaches its network"
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+echo '127.0.1.1 bare' >>"$root/etc/hosts" # as Debian's installer does
 mkdir -p "$root/usr/local/share/ca-certificates"
 find /usr/local/share/ca-certificates -name '*.crt' \
     -exec cp -t "$root/usr/local/share/ca-certificates" {} + 2>/dev/null || true
