@@ -59,7 +59,6 @@ MNT_DETACH = 2
 
 # include/uapi/linux/prctl.h
 PR_SET_PDEATHSIG = 1
-PR_SET_THP_DISABLE = 41
 
 # include/uapi/linux/ptrace.h
 PTRACE_SEIZE = 0x4206
@@ -134,14 +133,6 @@ def pivot_root(new_root: str | os.PathLike[str], put_old: str | os.PathLike[str]
 def set_parent_death_signal(signal_number: int) -> None:
     """Have the kernel send this process a signal when its parent ends (prctl(2))."""
     _check(_libc().prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal_number), 0, 0, 0))
-
-
-def disable_huge_pages() -> None:
-    """Have this process, and all that it starts from now on, do without transparent huge pages.
-
-    See prctl(2) and the kernel's Documentation/admin-guide/mm/transhuge.rst.
-    """
-    _check(_libc().prctl(PR_SET_THP_DISABLE, ctypes.c_ulong(1), 0, 0, 0))
 
 
 def hold_thread(thread: int) -> None:

@@ -57,15 +57,3 @@ def test_one_thread_is_held_until_its_holder_ends(child: subprocess.Popen[str]) 
     holder.join()
     read(child, 20)
     assert "main" in read(child, 20)
-
-
-def test_huge_pages_are_off_for_all_that_a_process_starts() -> None:
-    look = "print(open('/proc/self/status').read())"
-    script = (
-        "import subprocess, sys; from postcopy import syscalls; syscalls.disable_huge_pages();"
-        f' subprocess.run([sys.executable, "-c", "{look}"], check=True)'
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
-    )
-    assert "THP_enabled:\t0" in told.stdout

@@ -1,6 +1,5 @@
 """One host of a lab: started with `start`, used through `Host`."""
 
-import functools
 import json
 import os
 import sys
@@ -8,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from postcopy import pids, processes, syscalls
+from postcopy import pids, processes
 from postcopy.errors import NotFoundError, PermissionDeniedError, UnavailableError
 from postcopy.hosts import LocalHost
 from postcopy.lab import init, names
@@ -69,7 +68,6 @@ class Host:
 
         It wants the environment that `environment` returns.
         """
-        _use_small_pages()
         inside = list(argv)
         if user is not None:
             _, group, _ = self._account(user)
@@ -114,23 +112,12 @@ class Host:
         )
 
 
-@functools.cache
-def _use_small_pages() -> None:
-    """Have guests, which this process or its children start, all run in pages of 4 KiB.
-
-    Post-copy leaves a guest in small pages, and the kernel makes huge ones of them again when it
-    comes to that. A guest's pace would hang on how it was moved last, and how long ago.
-    """
-    syscalls.disable_huge_pages()
-
-
 async def start(lab: str, spec: init.HostSpec) -> HostRecord:
     """Start a host and return when everything in it is in place.
 
     :raises PermissionDeniedError: when the kernel refuses for lack of a privilege.
     :raises UnavailableError: when it cannot be set up.
     """
-    _use_small_pages()
     result = await processes.run(
         sys.executable,
         "-I",
