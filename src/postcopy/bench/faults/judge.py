@@ -64,11 +64,14 @@ def judge(evidence: Evidence) -> Ruling:
     seen = "; ".join(f"{copy.state} on {copy.host}" for copy in sight.copies) or "nowhere"
     if len(sight.running) > 1:
         return Ruling(Fate.DOUBLED, f"it runs on {' and '.join(sight.running)}: {seen}")
+    excuse = "" if sight.running else _excuse(evidence)
+    if excuse:
+        # libvirt keeps what is left of it at the source, and calls that a job for ever.
+        return Ruling(Fate.LOST, excuse, unavoidable=True)
     if not sight.settled:
         return Ruling(Fate.STUCK, seen)
     if not sight.running:
-        excuse = _excuse(evidence)
-        return Ruling(Fate.LOST, excuse or seen, unavoidable=bool(excuse))
+        return Ruling(Fate.LOST, seen)
     if memory is None:
         return Ruling(Fate.STUCK, f"it runs, and does not answer: {seen}")
     if not memory.intact:

@@ -105,6 +105,9 @@ def test_a_cut_within_milliseconds_of_the_switch_cannot_be_helped() -> None:
     assert not ruling.failed
     assert "20 ms after the switch" in ruling.why
     assert LOADING_FAILED in ruling.why
+    # A source's libvirt keeps its half, and a job on it.
+    kept = judge(replace(LOST, sight=replace(LOST.sight, settled=False)))
+    assert kept == ruling
 
 
 @pytest.mark.parametrize(
