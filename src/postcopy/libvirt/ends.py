@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 from postcopy.errors import PostcopyError, UnavailableError
+from postcopy.libvirt.asking import Asking
 from postcopy.libvirt.connection import Connection
 from postcopy.libvirt.look import Half, look_at
 from postcopy.libvirt.opening import Opening
@@ -26,7 +27,7 @@ class Ends:
         self._uris = (source_uri, destination_uri)
         self._openings = [Opening(uri) if uri is not None else None for uri in self._uris]
         self._open: list[Connection | None] = [None, None]
-        self._asked: dict[Connection, asyncio.Task[Half]] = {}
+        self._asking: tuple[Asking[Half], Asking[Half]] = (Asking(), Asking())
 
     @property
     def source(self) -> Connection:
@@ -78,7 +79,7 @@ class Ends:
         for index, connection in enumerate(self._open):
             if connection is not None and not await connection.alive():
                 await connection.close()
-                self._asked.pop(connection, None)
+                self._asking[index].forget()
                 self._open[index] = None
         was_there = self._open[0] is not None
         # One that is not back yet may come back later.
@@ -89,30 +90,22 @@ class Ends:
     async def halves(self, uuid: str) -> tuple[Half, Half]:
         """Ask both hosts for the domain; one that does not answer in time is out of reach.
 
-        A daemon that was started again in the middle may keep everybody waiting for half a minute.
-        What it has not answered yet is not asked again.
-
         :param uuid: of the domain that these ends are for.
         """
-        source, destination = await asyncio.gather(*(self._half(c, uuid) for c in self._open))
+        source, destination = await asyncio.gather(*(self._half(i, uuid) for i in (0, 1)))
         return source, destination
 
-    async def _half(self, connection: Connection | None, uuid: str) -> Half:
-        if connection is None:
-            return Half(reachable=False)
-        if (asked := self._asked.get(connection)) is None:
-            asked = self._asked[connection] = asyncio.create_task(look_at(connection, uuid))
-        done, _ = await asyncio.wait([asked], timeout=_ANSWER_SECONDS)
-        if not done:
-            return Half(reachable=False)
-        self._asked.pop(connection, None)
-        return asked.result()
+    async def _half(self, index: int, uuid: str) -> Half:
+        silent = Half(reachable=False)
+        if (connection := self._open[index]) is None:
+            return silent
+        asking = self._asking[index]
+        return await asking.answer(lambda: look_at(connection, uuid), _ANSWER_SECONDS) or silent
 
     async def close(self) -> None:
         """Let go of both."""
-        for asked in self._asked.values():
-            asked.cancel()
-        self._asked.clear()
+        for asking in self._asking:
+            asking.forget()
         for index, connection in enumerate(self._open):
             if connection is not None:
                 await connection.close()

@@ -6,6 +6,7 @@ from typing import Any
 
 from postcopy.clock import Clock
 from postcopy.errors import PostcopyError
+from postcopy.libvirt.asking import Asking
 from postcopy.libvirt.connection import DomainEvent
 from postcopy.libvirt.departure import Departure
 from postcopy.libvirt.ends import Ends
@@ -47,7 +48,7 @@ class Following:
         self._uuid = ""
         self._stack = contextlib.AsyncExitStack()
         self._events: asyncio.Queue[DomainEvent] = asyncio.Queue()
-        self._asking: asyncio.Task[dict[str, Any]] | None = None
+        self._asking: Asking[dict[str, Any]] = Asking()
         self._statistics: dict[str, Any] = {}
         self._final: dict[str, Any] | None = None
 
@@ -96,7 +97,7 @@ class Following:
         ended_at = event.at if event and event.kind == "iteration" and event.detail >= 2 else None
         announced = phase_of_event(event.event, event.detail) if event is not None else None
         try:
-            statistics = await self._job()
+            statistics = await self._asking.answer(self._ask_job, _JOB_SECONDS)
         except PostcopyError as error:
             return await self._looked(at, error.message, announced)
         if statistics is None:
@@ -125,25 +126,11 @@ class Following:
 
     async def close(self) -> None:
         """Hear no more."""
-        if self._asking is not None:
-            self._asking.cancel()
+        self._asking.forget()
         await self._stack.aclose()
 
-    async def _job(self) -> dict[str, Any] | None:
-        """Ask the source for its job; None where it does not answer in time.
-
-        A daemon that was restarted in the middle may keep everybody waiting for half a minute. What
-        it has not answered yet is not asked again.
-        """
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask_job())
-        done, _ = await asyncio.wait([self._asking], timeout=_JOB_SECONDS)
-        if not done:
-            return None
-        task, self._asking = self._asking, None
-        return task.result()
-
     async def _ask_job(self) -> dict[str, Any]:
+        """Ask the source for its job."""
         domain = await self._ends.source.domain(self._guest)
         job: dict[str, Any] = await self._ends.source.call(domain.jobStats)
         return job
