@@ -11,7 +11,7 @@ import contextlib
 
 import libvirt
 
-from postcopy.errors import OutcomeUnknownError, PostcopyError, RetryableError, UnavailableError
+from postcopy.errors import PostcopyError, RetryableError, UnavailableError
 from postcopy.libvirt.connection import Connection
 from postcopy.libvirt.ends import Ends
 from postcopy.libvirt.halves import half_of
@@ -21,7 +21,6 @@ from postcopy.migration.recovery import Half
 
 __all__ = ["end", "under_way"]
 
-_SECONDS = 5.0
 _PATIENCE_SECONDS, _LOOK_SECONDS = 2.0, 0.1
 _NOBODY = "qemu+unix:///system?socket=/nonexistent/postcopy"
 _RESUME = (
@@ -34,55 +33,55 @@ _RESUME = (
 )
 
 
-async def under_way(uri: str, uuid: str) -> bool:
+async def under_way(source: Connection, uuid: str) -> bool:
     """Return whether a libvirt that calls a post-copy failed still makes the call that began it.
 
     It is asked to resume the migration with a daemon that does not exist. It looks first whether it
     may, and if it may, finds nobody there and leaves everything as it is.
 
-    :param uri: of the source's libvirt, 8.5 or later.
-    :raises OutcomeUnknownError: when it does not say in time.
+    :param source: to the source's libvirt, 8.5 or later.
     """
+    if (domain := await source.find(uuid)) is None:
+        return False
     try:
-        connection = await Connection.open(uri, _SECONDS)
-    except UnavailableError:
-        return False  # a daemon that is gone makes no calls
-    try:
-        if (domain := await connection.find(uuid)) is None:
-            return False
-        async with asyncio.timeout(_SECONDS):
-            await in_thread(domain.migrateToURI3, _NOBODY, {}, _RESUME)
+        await in_thread(domain.migrateToURI3, _NOBODY, {}, _RESUME)
     except libvirt.libvirtError as error:
         return bool(error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID)
-    except TimeoutError:
-        raise OutcomeUnknownError(
-            f"{uri} does not say within {_SECONDS:.0f} s whether it is done with the call that"
-            " began the migration"
-        ) from None
-    finally:
-        await connection.close()
     return False
 
 
 async def end(ends: Ends, uuid: str, source: Way | None) -> None:
     """Wait until the source's libvirt is done with it, and hasten that where it harms nobody.
 
+    Over a connection of its own: others may wait for an answer on those that are open.
+
     :param uuid: of the domain, which libvirt at the source calls interrupted.
     :param source: the way into the source's host, if there is one.
     :raises RetryableError: when it takes longer than is waited here.
     """
-    hung_up = False
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            while await under_way(ends.source.uri, uuid):
-                if source is not None and not hung_up:
-                    hung_up = await _hang_up(ends, uuid, source)
-                await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                connection = await Connection.open(ends.source.uri)
+            except UnavailableError:
+                return  # a daemon that is gone makes no calls
+            try:
+                await _until_over(connection, ends, uuid, source)
+            finally:
+                await connection.close()
             return
     raise RetryableError(
         "the source's libvirt is not done with the call that began the migration",
         hint="it is once its daemon has heard from the other one, or has given it up",
     )
+
+
+async def _until_over(connection: Connection, ends: Ends, uuid: str, source: Way | None) -> None:
+    hung_up = False
+    while await under_way(connection, uuid):
+        if source is not None and not hung_up:
+            hung_up = await _hang_up(ends, uuid, source)
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _hang_up(ends: Ends, uuid: str, source: Way) -> bool:
