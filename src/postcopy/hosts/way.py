@@ -1,6 +1,7 @@
 """A way into one libvirt host, past libvirt: its QEMUs' sockets, its connections, its daemon."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from postcopy.errors import PostcopyError, UnavailableError
@@ -107,11 +108,7 @@ class HostWay:
     async def hang_up(self) -> bool:
         served = await self._access.run("ss", "-tlnHO", seconds=_SECONDS)
         ports = {line.split()[3].rpartition(":")[2] for line in served.stdout.splitlines()}
-        made = [
-            (f"{here}:{port}", f"{there}:{other}")
-            for here, port, there, other in await self._connected(_DAEMON)
-            if port not in ports
-        ]
+        made = await self._connected(_DAEMON, lambda port: port not in ports)
         if len(made) != 1:
             return False
         await self._close(*made[0])
@@ -123,17 +120,21 @@ class HostWay:
     async def _connections(self, domain: str) -> list[tuple[str, str]]:
         """Return both ends of the connections that carry a domain, and nobody else's."""
         pid = await self._pid(domain)
-        return [
-            (f"{here}:{port}", f"{there}:{other}")
-            for here, port, there, other in await self._connected(f"pid={pid},")
-            if self._ports[0] <= int(port) <= self._ports[1]
-        ]
+        first, last = self._ports
+        return await self._connected(f"pid={pid},", lambda port: first <= int(port) <= last)
 
-    async def _connected(self, of: str) -> list[tuple[str, ...]]:
-        """Return address and port of both ends of connections whose line tells of a process."""
+    async def _connected(self, of: str, at: Callable[[str], bool]) -> list[tuple[str, str]]:
+        """Return both ends of the connections of some processes.
+
+        :param of: what the line of such a process matches.
+        :param at: whether a port at this end is one that counts.
+        """
         listed = await self._access.run("ss", "-tnpHO", "state", "connected", seconds=_SECONDS)
         lines = (line for line in listed.stdout.splitlines() if re.search(of, line))
-        return [match.groups() for line in lines if (match := _CONNECTION.search(line))]
+        ends = (match.groups() for line in lines if (match := _CONNECTION.search(line)))
+        return [
+            (f"{here}:{port}", f"{there}:{other}") for here, port, there, other in ends if at(port)
+        ]
 
     async def awake(self, domain: str) -> bool | None:
         try:
