@@ -162,15 +162,20 @@ async def test_a_load_runs_beside_until_it_is_stopped(
     assert not answers.unanswered
 
 
-async def test_every_acknowledged_write_is_read_back_from_redis(tmp_path: Path) -> None:
-    fake = FakeRedis()
-    async with serving(fake) as port:
-        service = replace(SERVICES["redis"], port=port)
-        load = await Load.start(service, "127.0.0.1", 64 << 10, tmp_path / "log")
+@asynccontextmanager
+async def written(serve: Serve, service: str, log: Path) -> AsyncIterator[tuple[Load, Answers]]:
+    """Have users write for a while to a server, which still answers when they have stopped."""
+    async with serving(serve) as port:
+        at = replace(SERVICES[service], port=port)
+        load = await Load.start(at, "127.0.0.1", 64 << 10, log)
         await asyncio.sleep(0.3)
         await load.stop()
-        answers = await load.answers()
+        yield load, await load.answers()
 
+
+async def test_every_acknowledged_write_is_read_back_from_redis(tmp_path: Path) -> None:
+    fake = FakeRedis()
+    async with written(fake, "redis", tmp_path / "log") as (load, answers):
         assert sum(answers.acknowledged.values()) > 20
         assert await load.lost(answers) == 0
 
@@ -183,13 +188,7 @@ async def test_every_acknowledged_write_is_read_back_from_redis(tmp_path: Path) 
 
 async def test_every_acknowledged_write_is_read_back_from_postgresql(tmp_path: Path) -> None:
     fake = FakePostgresql()
-    async with serving(fake) as port:
-        service = replace(SERVICES["postgresql"], port=port)
-        load = await Load.start(service, "127.0.0.1", 64 << 10, tmp_path / "log")
-        await asyncio.sleep(0.3)
-        await load.stop()
-        answers = await load.answers()
-
+    async with written(fake, "postgresql", tmp_path / "log") as (load, answers):
         assert await load.lost(answers) == 0
 
         row = next(iter(answers.acknowledged))
