@@ -188,7 +188,7 @@ class Course:
         began = self._now
         self._now, _ = yield Leg(began, left.memory_bytes + left.disk_bytes, began, math.inf)
         left.send_rest(left.memory_bytes)
-        left.lost_seconds += harm.stop_seconds + harm.lost(self._now - began, waits)
+        left.lost_seconds += max(freeze, harm.stop_seconds + harm.lost(self._now - began, waits))
         return self._result(
             End.POSTCOPY,
             self._now,

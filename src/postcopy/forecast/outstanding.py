@@ -38,9 +38,9 @@ class Outstanding:
     def carried(self, total_bytes: float) -> tuple[float, float]:
         """Return the memory among so many bytes that go next, and the disks left then.
 
-        Disks and memory share the link evenly until the smaller of them has gone.
+        Disks and memory share the link evenly until either has gone; then the other has all of it.
         """
-        disk = min(self.disk_bytes, total_bytes / 2)
+        disk = min(self.disk_bytes, max(total_bytes / 2, total_bytes - self.memory_bytes))
         return total_bytes - disk, self.disk_bytes - disk
 
     def needed(self, memory_bytes: float) -> float:

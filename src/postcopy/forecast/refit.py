@@ -16,6 +16,10 @@ __all__ = ["time_left", "view_of", "watched_from_the_start"]
 # Guests change: a pass counts for this much of the one after it.
 _FADING = 0.8
 _MOST_PASSES_KEPT = 12
+# A pass is what the guest dirtied within this relative standard error.
+_ERROR = 0.07
+# A pass that has sent less than the rest of this says nothing.
+_MOST_UNSENT = 0.9
 # Curves less likely than this are not followed, nor more of them than so many.
 _NEGLIGIBLE, _MOST_CURVES = 0.01, 8
 # Turns by which the last passes come out wrong by so much, in the mean, are no turns.
@@ -46,6 +50,7 @@ def view_of(history: History, allowed_downtime: float | None = None) -> View | N
         anchor,
         [*looks, *(each for each in seen if each is not anchor)],
         most if history.memory_bytes else math.inf,
+        error=_ERROR,
         fading=_FADING,
         negligible=_NEGLIGIBLE,
         most_curves=_MOST_CURVES,
@@ -58,6 +63,7 @@ def view_of(history: History, allowed_downtime: float | None = None) -> View | N
         limit_bytes=bandwidth * allowed,
         floor_bytes=min(floor, bandwidth * allowed),
         tail_bytes=_tail(history, floor),
+        most_bytes=_most(history),
         curves=likely,
         luck=_luck(likely, seen) if rhythm is None else (1.0,),
         futures=tuple(rhythm.futures(last.at)) if rhythm is not None else (),
@@ -102,23 +108,33 @@ def _observations(history: History, rhythm: Rhythm | None) -> list[Observation]:
     :param rhythm: when the guest rested; it dirtied next to nothing then.
     """
 
-    def dirtied(begin: float, one: Sample) -> Observation:
+    def dirtied(begin: float, one: Sample, unsent: float = 0.0, of: float = 1.0) -> Observation:
         seconds = rhythm.active(begin, one.at) if rhythm is not None else one.at - begin
-        return Observation(seconds, one.remaining_bytes)
+        # What was unsent may have been dirtied as well, and then counts once.
+        fresh = max(one.remaining_bytes - unsent, 1.0) / (1 - unsent / of)
+        return Observation(seconds, min(fresh, one.remaining_bytes))
 
+    limit = history.bandwidth * history.downtime_limit
+    most = _most(history)
     seen: list[Observation] = []
-    begin: float | None = None
+    before: Sample | None = None
     for one in history.passes:
-        if begin is not None:
-            seen.append(dirtied(begin, one))
+        if before is not None:
+            unsent = min(_unsent(before, one, history.bandwidth, limit), _MOST_UNSENT * most)
+            seen.append(dirtied(before.at, one, unsent, most))
         elif (seconds := _first_seconds(history)) is not None:
             seen.append(dirtied(one.at - seconds, one))
-        begin = one.at
+        before = one
     if not seen:
         # Watched from the middle of a pass: all that is known is what that pass left.
         last = history.passes[-1]
         return [Observation(last.transferred_bytes / history.bandwidth, last.remaining_bytes)]
     return seen[-_MOST_PASSES_KEPT:]
+
+
+def _most(history: History) -> float:
+    """Return the most that a pass left, which is about all that the guest dirties."""
+    return max(1.0, *(float(one.remaining_bytes) for one in history.passes))
 
 
 def _anchor(seen: Sequence[Observation], looks: Sequence[Observation]) -> Observation:
@@ -160,12 +176,15 @@ def _first_seconds(history: History) -> float | None:
 
 
 def _tail(history: History, limit: float) -> float:
-    """Return what the last pass left unsent: QEMU ends one when the rest fits into the limit."""
     if len(history.passes) < 2:
         return 0.0
     before, last = history.passes[-2:]
-    sent = history.bandwidth * (last.at - before.at)
-    return min(max(0.0, before.remaining_bytes - sent), limit)
+    return _unsent(before, last, history.bandwidth, limit)
+
+
+def _unsent(before: Sample, one: Sample, bandwidth: float, limit: float) -> float:
+    """Return what a pass left unsent: QEMU ends one when the rest fits into the limit."""
+    return min(max(0.0, before.remaining_bytes - bandwidth * (one.at - before.at)), limit)
 
 
 def _luck(likely: Sequence[tuple[Curve, float]], seen: Sequence[Observation]) -> tuple[float, ...]:

@@ -69,8 +69,11 @@ def explain(
     seconds = max(anchor.seconds, 1e-3)
     dirtied = max(min(anchor.dirtied_bytes, most_bytes), 1.0)
     families = [_Family(core, most_bytes / dirtied) for core in _CORES]
+    known = list(others)
+    # One page after the other: straight until it starts again, which was not before the most seen.
+    turn = max([1.0, *(min(each.dirtied_bytes, most_bytes) / dirtied for each in known)])
     weight, sweep = 0.5, 0.0
-    for one in reversed(list(others)):
+    for one in reversed(known):
         if one.seconds > 0 and one.dirtied_bytes > 0:
             x = one.seconds / seconds
             spread = error + _FAR_ERROR * abs(math.log(x))
@@ -79,9 +82,9 @@ def explain(
             # In standard errors, as the misses are.
             scale, seen = dirtied / one.dirtied_bytes / spread, 1.0 / spread
             _hold_against(families, x, scale, seen, weight)
-            sweep -= weight * min((min(x, 1.0) * scale - seen) ** 2, _MOST_ERRORS**2)
+            sweep -= weight * min((min(x, turn) * scale - seen) ** 2, _MOST_ERRORS**2)
         weight *= fading
-    kept = _likely(families, sweep, negligible)
+    kept = _likely(families, (0.0, 0.0, turn), sweep, negligible)
     if len(kept) > most_curves:
         kept = _stand_in(kept, most_curves)
     total = sum(each for _, each in kept)
@@ -89,10 +92,8 @@ def explain(
 
 
 Shape = tuple[float, float, float]
-"""The core's share of the anchor; the rest's bend; the rest's bound, as a share of the anchor."""
-
-# One page after the other, and not yet from the start again: bounded, and straight all the same.
-_SWEEP: Shape = (0.0, 0.0, 1.0)
+"""The core's share of the anchor; the rest's bend, or 0 if it goes straight to its bound as a sweep
+does; and that bound, as a multiple of the anchor."""
 
 
 class _Family:
@@ -158,14 +159,16 @@ def _hold_against(
             i += 1  # noqa: SIM113
 
 
-def _likely(families: list[_Family], sweep: float, negligible: float) -> list[tuple[Shape, float]]:
+def _likely(
+    families: list[_Family], sweeping: Shape, sweep: float, negligible: float
+) -> list[tuple[Shape, float]]:
     """Return the shapes that are not negligible, with their likelihoods, the best having 1.
 
-    :param sweep: the score of `_SWEEP`.
+    :param sweep: the score of the shape `sweeping`.
     """
     best = max(sweep, *(max(family.scores) for family in families))
     least = best + math.log(negligible)
-    sweeps = [(_SWEEP, math.exp(sweep - best))] if sweep > least else []
+    sweeps = [(sweeping, math.exp(sweep - best))] if sweep > least else []
     return sweeps + [
         (shape, math.exp(score - best))
         for family in families
@@ -194,8 +197,8 @@ def _curve(shape: Shape, dirtied: float, seconds: float) -> Curve:
     sets = []
     if core > 0:
         sets.append(HotSet(core * dirtied, core * dirtied / (_CORE_TIMES * seconds)))
-    if shape == _SWEEP:
-        sets.append(HotSet(dirtied, dirtied / seconds, sequential=True))
+    if bend <= 0:
+        sets.append(HotSet(whole * dirtied, dirtied / seconds, sequential=True))
     elif whole > 0:
         sets.append(HotSet(whole * dirtied, whole * dirtied * bend / seconds))
     return Curve(tuple(sets))

@@ -41,6 +41,7 @@ class View:
     :param limit_bytes: what fits into the downtime that is allowed.
     :param floor_bytes: what fits into the downtime limit that is set: pre-copy ends there.
     :param tail_bytes: what a pass leaves unsent when it ends.
+    :param most_bytes: the most that was ever left: about what the guest dirties at all.
     :param curves: how the guest may dirty memory, with the likelihood of each.
     :param luck: by which factors passes came out larger or smaller than the curve says; 1 alone for
         a guest that writes evenly.
@@ -52,6 +53,7 @@ class View:
     limit_bytes: float
     floor_bytes: float
     tail_bytes: float
+    most_bytes: float
     curves: tuple[tuple[Curve, float], ...]
     luck: tuple[float, ...]
     futures: tuple[tuple[Future, float], ...] = ()
@@ -67,8 +69,10 @@ class View:
 
         :param at: when it begins, in seconds from now.
         """
-        seconds = max(0.0, left_bytes - self.tail_bytes) / self.bandwidth
-        return seconds, curve(future.active(at, at + seconds) if future else seconds)
+        unsent = min(left_bytes, self.tail_bytes)
+        seconds = (left_bytes - unsent) / self.bandwidth
+        dirty = curve(future.active(at, at + seconds) if future else seconds)
+        return seconds, self._left(unsent, dirty)
 
     def outstanding(
         self,
@@ -87,7 +91,11 @@ class View:
         to_send = self.left_bytes if left_bytes is None else left_bytes
         sent = min(self.bandwidth * seconds, to_send)
         dirty = curve(future.active(at, at + seconds) if future else seconds)
-        return to_send - sent * max(0.0, 1 - dirty / to_send)
+        return self._left(to_send - sent, dirty)
+
+    def _left(self, unsent: float, dirty: float) -> float:
+        """Return what is left in all: some of what was dirtied was still to be sent anyway."""
+        return unsent + dirty * max(0.0, 1 - unsent / max(self.most_bytes, self.left_bytes))
 
     def at_limit(self, curve: Curve, future: Future | None = None) -> Ahead:
         """Return how the next pass ends if all of the downtime that is allowed may be used.
@@ -97,7 +105,7 @@ class View:
         unsent = min(self.left_bytes, self.limit_bytes)
         seconds = (self.left_bytes - unsent) / self.bandwidth
         dirty = curve(future.active(0.0, seconds) if future else seconds)
-        left = unsent + (1 - unsent / self.left_bytes) * dirty
+        left = self._left(unsent, dirty)
         return Ahead(seconds, left, left <= self.limit_bytes)
 
     def ends(self, curve: Curve, luck: float = 1.0, future: Future | None = None) -> list[Ahead]:
@@ -143,6 +151,7 @@ class View:
         def lost(left_bytes: float) -> float:
             missing = min(1.0, left_bytes / most) if most else 0.0
             waits = touches * missing * latency
-            return harm.stop_seconds + harm.lost(left_bytes / bandwidth, waits)
+            slowed = harm.stop_seconds + harm.lost(left_bytes / bandwidth, waits)
+            return max(slowed, harm.freeze(latency, missing, 0.0))
 
         return lost

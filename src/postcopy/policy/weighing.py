@@ -76,14 +76,14 @@ def weigh(
     now = view.seconds_to_send(view.left_bytes)
     for curve, weight, lost in view.tolls(harm):
         stop = price * now + (
-            harm.stop_seconds + now
+            harm.resume_seconds + now
             if view.left_bytes <= view.limit_bytes
             else lost(view.left_bytes)
         )
         stop_now += weight * stop
         for chance in chances:
             share = weight * chance.weight
-            best, cost = _best(view, curve, chance, price, harm.stop_seconds, lost, seconds_left)
+            best, cost = _best(view, curve, chance, price, harm, lost, seconds_left)
             if len(chances) > 1:
                 # One that had bad luck may still wait for better.
                 seconds, _ = view.next_pass(curve, view.left_bytes)
@@ -102,7 +102,7 @@ def at_limit(view: View, chances: Sequence[Chance], price: float, harm: Harm) ->
         for chance in chances:
             end = view.at_limit(curve, chance.future)
             rest = view.seconds_to_send(end.left_bytes)
-            cost = harm.stop_seconds + rest if end.converged else lost(end.left_bytes)
+            cost = harm.resume_seconds + rest if end.converged else lost(end.left_bytes)
             gain = lost(view.left_bytes) - cost + price * (now - end.seconds - rest)
             saved += weight * chance.weight * gain
     return saved
@@ -113,7 +113,7 @@ def _best(
     curve: Curve,
     chance: Chance,
     price: float,
-    stop_seconds: float,
+    harm: Harm,
     lost: Callable[[float], float],
     seconds_left: float | None,
 ) -> tuple[Ahead, float]:
@@ -122,7 +122,7 @@ def _best(
     for end in view.ends(curve, chance.luck, chance.future):
         rest = view.seconds_to_send(end.left_bytes)
         cost = price * (end.seconds + rest)
-        cost += stop_seconds + rest if end.converged else lost(end.left_bytes)
+        cost += harm.resume_seconds + rest if end.converged else lost(end.left_bytes)
         if seconds_left is not None and end.seconds + rest > seconds_left:
             cost += end.seconds + rest  # past the deadline: as good as a freeze all along
         if found is None or cost < found[1]:

@@ -138,6 +138,19 @@ def test_disks_share_the_link_and_must_have_gone() -> None:
     assert move(with_disk, None).total_seconds > (454e6 + 2e9) / WIRE
 
 
+def test_disks_have_all_of_a_link_that_memory_does_not_need() -> None:
+    still = replace(guest(4 * GIB, 1e9, 0, 0), disk_bytes=9e9)
+    result = move(Scenario(guest=still, link=Link(bandwidth=1e9)), None)
+    assert result.total_seconds == pytest.approx(10, rel=0.08)
+
+
+def test_a_guest_loses_no_less_than_it_freezes() -> None:
+    still = Scenario(guest=guest(4 * GIB, 1e9, 0, 0), link=Link(bandwidth=1e9))
+    result = move(still, 0.5)
+    assert result.end is End.POSTCOPY
+    assert result.guest_seconds_lost >= result.longest_freeze_seconds > 0.1
+
+
 def test_a_switch_in_the_middle_of_a_pass_sends_each_byte_of_a_disk_once() -> None:
     still = replace(guest(4 * GIB, 2e9, 0, 0), disk_bytes=3e9)
     scenario = Scenario(guest=still, link=Link(bandwidth=1e9), harm=Harm(stop_seconds=0.0))
