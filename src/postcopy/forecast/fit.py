@@ -26,6 +26,8 @@ _UNEVEN = 3.0
 # Looks of about the same length, by this factor, are told from each other by what they found, if
 # there are a few.
 _SAME_LENGTH, _FEW = 1.2, 3
+# How well so many looks tell the odds of work against rest, by a factor 9 times in 10.
+_RESTS_LOOKS, _RESTS_FACTOR = 8, 3.0
 # Longer looks at the same guest that find less than shorter ones did, by this factor, contradict
 # them: no guest dirties less in more time.
 _CONTRADICTION = 1.5
@@ -73,6 +75,7 @@ def fit(
         curves,
         factor=min(factor, _MOST_FACTOR),
         bursts=bursts,
+        rests_factor=_RESTS_FACTOR ** math.sqrt(_RESTS_LOOKS / len(looks)),
         notes=tuple(notes),
         looks=_summed_up(busy),
     )
@@ -158,7 +161,7 @@ def _disagreement(looks: Sequence[Observation]) -> float:
     for short in looks:
         for long in looks:
             if long.seconds > short.seconds:
-                most = short.dirtied_bytes - 2 * short.error_bytes
+                most = _at_least(short)
                 least = long.dirtied_bytes + 2 * long.error_bytes
                 worst = max(worst, most / least)
     return worst
@@ -173,14 +176,18 @@ def _bursts(
         return None, looks
     by_look = list(zip(looks, resting, strict=True))
     rests = sum(o.seconds for o, rest in by_look if rest)
+    longest_rest = max(o.seconds for o, rest in by_look if rest)
     # One of a length of its own does not count: it may have taken in some rest.
-    share = rests / sum(o.seconds for o in looks if len(_alike(o, looks)) >= _FEW)
+    judged = [o.seconds for o in looks if len(_alike(o, looks)) >= _FEW]
+    if sum(judged) <= rests:  # it was only seen at work for other times
+        judged = [o.seconds for o in looks]
+    share = rests / sum(judged)
     # Looks follow one another: rests in a row are one rest.
     lulls = sum(rest and not before for before, rest in pairwise((False, *resting)))
     lull = rests / lulls
-    longest_rest = max(o.seconds for o, rest in by_look if rest)
-    busy = [o for o, rest in by_look if not rest and o.seconds <= _SAME_LENGTH * longest_rest]
-    return Bursts(1 - share, lull / share), busy
+    busy = [o for o, rest in by_look if not rest]
+    unmixed = [o for o in busy if o.seconds <= _SAME_LENGTH * longest_rest]
+    return Bursts(1 - share, lull / share), unmixed or busy
 
 
 def _alike(look: Observation, looks: Sequence[Observation]) -> list[Observation]:
@@ -189,9 +196,16 @@ def _alike(look: Observation, looks: Sequence[Observation]) -> list[Observation]
 
 
 def _rests(look: Observation, looks: Sequence[Observation], floor: float) -> bool:
-    """Whether a look found far less than others of its length, if there are a few."""
+    """Whether a look found far less than others of its length, or of others, if there are a few."""
     alike = _alike(look, looks)
-    most = max(alike, key=lambda o: o.dirtied_bytes)
-    if len(alike) < _FEW or most.dirtied_bytes < _UNEVEN * floor:
+    most = max(o.dirtied_bytes for o in alike) if len(alike) >= _FEW else 0.0
+    if len(looks) >= 2 * _FEW:
+        # At work it dirties no less in more time, and in a part of the time at least that part.
+        most = max(most, *(_at_least(o) * min(1.0, look.seconds / o.seconds) for o in looks))
+    if most < _UNEVEN * floor:
         return False
-    return look.dirtied_bytes + 2 * look.error_bytes < most.dirtied_bytes / _UNEVEN
+    return look.dirtied_bytes + 2 * look.error_bytes < most / _UNEVEN
+
+
+def _at_least(look: Observation) -> float:
+    return look.dirtied_bytes - 2 * look.error_bytes

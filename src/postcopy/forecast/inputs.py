@@ -42,6 +42,8 @@ class Dirtying:
     :param curves: each with its likelihood; these sum to 1.
     :param factor: within which what they come to is right, 9 times in 10.
     :param bursts: when the guest rests, if it does.
+    :param rests_factor: within which the odds of its work against its rests are right, 9 times in
+        10; the length of its turns within the square root of that.
     :param notes: what there is to say of the measurement.
     :param looks: what was seen of the guest at work, for the policies to know as well.
     """
@@ -49,6 +51,7 @@ class Dirtying:
     curves: tuple[tuple[Curve, float], ...]
     factor: float = 1.0
     bursts: Bursts | None = None
+    rests_factor: float = 1.0
     notes: tuple[str, ...] = ()
     looks: tuple[Observation, ...] = ()
 
@@ -59,6 +62,16 @@ class Dirtying:
         return Curve(
             tuple(HotSet(s.size_bytes * much, s.rate * much, s.sequential) for s in chosen.sets)
         )
+
+    def draw_bursts(self, random: Random) -> Bursts | None:
+        """Draw turns that it may take, and where in one the migration begins."""
+        if self.bursts is None:
+            return None
+        duty = self.bursts.duty
+        odds = Known(duty / (1 - duty), self.rests_factor).draw(random) if duty < 1 else math.inf
+        known = Known(self.bursts.period_seconds, math.sqrt(self.rests_factor))
+        period = known.draw(random)
+        return Bursts(1 / (1 + 1 / odds), period, offset_seconds=random.uniform(0.0, period))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +112,7 @@ class Inputs:
             shrink = content / curve.size_bytes
             sets = (HotSet(s.size_bytes * shrink, s.rate, s.sequential) for s in curve.sets)
             curve = Curve(tuple(sets))
-        bursts = self.dirtying.bursts
-        if bursts is not None:
-            offset = random.uniform(0.0, bursts.period_seconds)
-            bursts = Bursts(bursts.duty, bursts.period_seconds, offset)
+        bursts = self.dirtying.draw_bursts(random)
         return Scenario(
             guest=Guest(
                 memory_bytes=float(self.memory_bytes),

@@ -88,3 +88,21 @@ def test_policies_are_told_the_mean_of_looks_of_one_length_at_work() -> None:
     dirtying = fit(watched(TRUTHS["slow"]), 4 * GIB, MB)
     lengths = [look.seconds for look in dirtying.looks]
     assert lengths == sorted(set(windows()))
+
+
+@pytest.mark.parametrize("truth", TRUTHS.values(), ids=list(TRUTHS))
+def test_a_guest_that_never_rests_is_not_said_to(truth: Curve) -> None:
+    assert not any(fit(watched(truth, seed), 4 * GIB, MB).bursts for seed in range(40))
+
+
+@pytest.mark.parametrize(("duty", "period"), [(0.2, 4.0), (0.3, 2.0), (0.5, 2.0), (0.3, 1.0)])
+def test_rests_are_seen_whenever_the_looks_begin(duty: float, period: float) -> None:
+    """One look at work, of whatever length, is enough to tell that the others met a rest."""
+    truth = TRUTHS["fast and small"]
+    duties = []
+    for begin in range(20):
+        bursts = Bursts(duty, period, offset_seconds=begin / 20 * period)
+        found = fit(watched(truth, begin, bursts), 4 * GIB, MB).bursts
+        duties.append(found.duty if found is not None else 1.0)
+    assert duties.count(1.0) <= 1
+    assert sum(duties) / len(duties) == pytest.approx(duty, abs=0.25)
