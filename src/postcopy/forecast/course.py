@@ -183,17 +183,17 @@ class Course:
         """Go on at the destination, and have what is missing sent after."""
         harm, left, switched_at = self._scenario.harm, self._left, self._now
         link = Link(bandwidth=self._way.at(self._now), round_trip=self._scenario.link.round_trip)
-        freeze, waits = left.switched(harm, link, self._now)
+        missing = left.switched(harm, link, self._now)
         yield from self._stand(harm.stop_seconds)
         began = self._now
         self._now, _ = yield Leg(began, left.memory_bytes + left.disk_bytes, began, math.inf)
         left.send_rest(left.memory_bytes)
-        left.lost_seconds += max(freeze, harm.stop_seconds + harm.lost(self._now - began, waits))
+        left.lost_seconds += missing.lost(harm, self._now - began, link.bandwidth)
         return self._result(
             End.POSTCOPY,
             self._now,
             downtime=harm.switch_seconds,
-            freeze=freeze,
+            freeze=missing.freeze_seconds,
             risk=self._now - switched_at,
             switched_at=switched_at,
         )

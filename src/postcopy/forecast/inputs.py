@@ -135,6 +135,7 @@ class Inputs:
                 request_seconds=Known(_HARM.request_seconds, 2.5).draw(random),
                 critical_pages=Known(_HARM.critical_pages, 1.6).draw(random),
                 read_rate=Known(_HARM.read_rate, 10.0).draw(random),
+                sweep_place=random.random(),
             ),
             downtime_limit=self.downtime_limit,
             looks=tuple((each.seconds, each.dirtied_bytes) for each in self.dirtying.looks),

@@ -120,6 +120,8 @@ class Harm:
         many of what was never there have to be asked for.
     :param written_share: how many of those it writes, so that they are dirty again.
     :param read_rate: pages of cold memory that it looks at for the first time, a second.
+    :param sweep_place: with preempt, for what part of the time the pages that a sweep comes to are
+        ahead of those that are sent. Without, what is sent goes on from where was asked for.
     """
 
     stop_seconds: float = 0.02
@@ -133,6 +135,7 @@ class Harm:
     alone: float = 4.0
     written_share: float = 0.4
     read_rate: float = 200.0
+    sweep_place: float = 0.5
 
     def latency(self, link: Link, at: float, page_bytes: int) -> float:
         """Return how long one requested page takes, in seconds."""
@@ -156,6 +159,17 @@ class Harm:
             self.alone if self.preempt else 1
         )
         return self.stop_seconds + self.critical_pages * share * latency
+
+    def stalled(self, seconds: float, rate: float, bandwidth: float) -> float:
+        """Return for how long a sweep waits while missing pages come in, which takes `seconds`.
+
+        Page by page until what is sent has come past it; then for what is sent, if that is slower.
+
+        :param rate: of the sweep, in bytes a second.
+        """
+        ahead = self.sweep_place if self.preempt else 0.0
+        slower = max(0.0, 1 - bandwidth / rate) if rate > 0 else 0.0
+        return seconds * (ahead + (1 - ahead) * slower)
 
     @staticmethod
     def lost(seconds: float, waits: float) -> float:

@@ -1,5 +1,6 @@
 """What is still to be sent of a guest, while it goes on writing."""
 
+from postcopy.forecast.missing import Missing
 from postcopy.forecast.model import Harm, Link
 from postcopy.forecast.scenario import Scenario
 
@@ -88,23 +89,22 @@ class Outstanding:
         """Memory and disks that have gone."""
         return self.sent_bytes + self._guest.disk_bytes - self.disk_bytes
 
-    def switched(self, harm: Harm, link: Link, at: float) -> tuple[float, float]:
-        """Return what a switch now does to the guest, the link being as it is `at` that moment.
-
-        That is the longest freeze in seconds, and how many seconds the guest would wait, at first,
-        for each second of its own.
-        """
+    def switched(self, harm: Harm, link: Link, at: float) -> Missing:
+        """Return what a switch now does to the guest, the link being as it is `at` that moment."""
         guest = self._guest
         latency = harm.latency(link, at, guest.page_bytes)
         size = sum(each.size_bytes for each in self._sets)
         cold_size = guest.content_bytes - size
         hot_missing = sum(self._hot) / size if size > 0 else 0.0
         cold_missing = self._cold / cold_size if cold_size > 0 else 0.0
-        touches = sum(
-            each.rate / guest.page_bytes * pending / each.size_bytes
-            for each, pending in zip(self._sets, self._hot, strict=True)
-            if each.size_bytes > 0
-        )
-        touches += harm.read_rate * cold_missing
         duty = guest.bursts.duty if guest.bursts else 1.0
-        return harm.freeze(latency, hot_missing, cold_missing), touches * duty * latency
+        touches, swept = harm.read_rate * cold_missing, (0.0, 0.0)
+        for each, pending in zip(self._sets, self._hot, strict=True):
+            missing = pending / each.size_bytes if each.size_bytes > 0 else 0.0
+            if each.sequential:
+                swept = max(swept, (missing * duty, each.rate))
+            else:
+                touches += each.rate / guest.page_bytes * missing
+        return Missing(
+            harm.freeze(latency, hot_missing, cold_missing), touches * duty * latency, swept
+        )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from postcopy.forecast.curve import Curve
 from postcopy.forecast.future import Future
+from postcopy.forecast.missing import Missing
 from postcopy.forecast.model import Harm, Link
 
 __all__ = ["Ahead", "View"]
@@ -145,13 +146,14 @@ class View:
         return [(curve, weight, self._toll(curve, harm, latency)) for curve, weight in self.curves]
 
     def _toll(self, curve: Curve, harm: Harm, latency: float) -> Callable[[float], float]:
+        # Of what looks like a sweep, too: if it is none, a switch costs as much as of any other.
         touches = curve(_INSTANT_SECONDS) / _INSTANT_SECONDS / _PAGE_BYTES
         most, bandwidth = curve.size_bytes, self.bandwidth
 
         def lost(left_bytes: float) -> float:
-            missing = min(1.0, left_bytes / most) if most else 0.0
-            waits = touches * missing * latency
-            slowed = harm.stop_seconds + harm.lost(left_bytes / bandwidth, waits)
-            return max(slowed, harm.freeze(latency, missing, 0.0))
+            share = min(1.0, left_bytes / most) if most else 0.0
+            freeze = harm.freeze(latency, share, 0.0)
+            missing = Missing(freeze, touches * share * latency)
+            return missing.lost(harm, left_bytes / bandwidth, bandwidth)
 
         return lost

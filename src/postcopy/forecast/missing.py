@@ -1,0 +1,26 @@
+"""What a guest goes without after a switch, and what that costs it until all has come."""
+
+from typing import NamedTuple
+
+from postcopy.forecast.model import Harm
+
+__all__ = ["Missing"]
+
+
+class Missing(NamedTuple):
+    """What a guest goes without after a switch.
+
+    :param freeze_seconds: its longest freeze.
+    :param waits: how many seconds it would wait, at first, for each second of its own.
+    :param swept: the share of its sweep that is missing, and the sweep's rate in bytes a second.
+    """
+
+    freeze_seconds: float
+    waits: float
+    swept: tuple[float, float] = (0.0, 0.0)
+
+    def lost(self, harm: Harm, seconds: float, bandwidth: float) -> float:
+        """Return the guest-seconds lost until all has come, which takes so long."""
+        share, rate = self.swept
+        slowed = harm.lost(seconds, self.waits) + share * harm.stalled(seconds, rate, bandwidth)
+        return max(self.freeze_seconds, harm.stop_seconds + min(seconds, slowed))
