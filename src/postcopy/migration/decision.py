@@ -71,6 +71,7 @@ class History:
         """The size of the disks that are copied along."""
         self._started_at: float | None = None
         self._folds: dict[Callable[[Any, Sample], Any], tuple[int, Any]] = {}
+        self._worked_out: dict[Callable[[History], Any], tuple[tuple[int, float], Any]] = {}
 
     def add(self, sample: Sample) -> None:
         """Take in the next sample."""
@@ -101,6 +102,20 @@ class History:
             state = step(state, sample)
         self._folds[step] = (len(self.samples), state)
         return state
+
+    def once_a_pass(self, work_out: Callable[["History"], S]) -> S:
+        """Return what a pure function made of the history when it was first asked in this pass.
+
+        Until another pass ends, or another downtime limit is set, the answer stays the same.
+
+        :param work_out: the same object each time, or one that equals it.
+        """
+        known = len(self.passes), self.downtime_limit
+        kept = self._worked_out.get(work_out)
+        if kept is None or kept[0] != known:
+            kept = self._worked_out[work_out] = known, work_out(self)
+        made: S = kept[1]
+        return made
 
     @property
     def started_at(self) -> float | None:

@@ -71,13 +71,13 @@ class Adaptive:
             return Decision(Action.LIMIT_DOWNTIME, reason, limit)
         if (pressed := self._deadline(history, latest)) is not None:
             return pressed
-        if latest.pass_ended:
-            return self._at_pass_end(history, latest)
         if not history.passes:
             return Decision(Action.CONTINUE, "the first pass is under way")
         # What was decided at the last pass's end still holds, if it was to wait for the moment.
+        decided = history.once_a_pass(self._at_pass_end)
+        if latest.pass_ended:
+            return decided
         ended = history.passes[-1]
-        decided = self._at_pass_end(history, ended)
         if decided.again_seconds is None:
             return Decision(Action.CONTINUE, "a pass is under way")
         rhythm = rhythm_of(history)
@@ -88,7 +88,8 @@ class Adaptive:
             return decided
         return Decision(Action.SWITCH, decided.reason)
 
-    def _at_pass_end(self, history: History, latest: Sample) -> Decision:
+    def _at_pass_end(self, history: History) -> Decision:
+        latest = history.passes[-1]
         left, allowed = latest.remaining_bytes, self._allowed(history)
         fits = left <= history.bandwidth * allowed
         if fits and history.downtime_limit >= allowed:

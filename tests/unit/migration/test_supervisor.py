@@ -290,6 +290,29 @@ def test_a_fold_goes_through_each_sample_once() -> None:
     assert seen == [1.0, 2.0, 3.0]
 
 
+def test_what_is_worked_out_of_a_pass_is_so_once() -> None:
+    asked: list[int] = []
+
+    def work_out(history: History) -> int:
+        asked.append(len(history.samples))
+        return len(history.passes)
+
+    def sample(number: int, at: float, ended: float | None = None) -> Sample:
+        return Sample(at=at, phase=Phase.PRECOPY, pass_number=number, pass_ended_at=ended)
+
+    history = History(0.3)
+    history.add(sample(2, 1.0, 1.0))
+    assert history.once_a_pass(work_out) == 1
+    history.add(sample(2, 1.5))
+    assert history.once_a_pass(work_out) == 1
+    assert asked == [1]
+    history.add(sample(3, 2.0, 2.0))
+    assert history.once_a_pass(work_out) == 2
+    history.downtime_limit = 0.1
+    assert history.once_a_pass(work_out) == 2
+    assert asked == [1, 3, 3]
+
+
 guests = st.builds(
     FakeGuest,
     total_bytes=st.integers(50_000_000, 2_000_000_000),
