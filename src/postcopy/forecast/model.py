@@ -120,8 +120,8 @@ class Harm:
         many of what was never there have to be asked for.
     :param written_share: how many of those it writes, so that they are dirty again.
     :param read_rate: pages of cold memory that it looks at for the first time, a second.
-    :param sweep_place: with preempt, for what part of the time the pages that a sweep comes to are
-        ahead of those that are sent. Without, what is sent goes on from where was asked for.
+    :param sweep_place: for what part of the time the pages that a sweep comes to are ahead of those
+        that are sent.
     """
 
     stop_seconds: float = 0.02
@@ -167,9 +167,8 @@ class Harm:
 
         :param rate: of the sweep, in bytes a second.
         """
-        ahead = self.sweep_place if self.preempt else 0.0
         slower = max(0.0, 1 - bandwidth / rate) if rate > 0 else 0.0
-        return seconds * (ahead + (1 - ahead) * slower)
+        return seconds * (self.sweep_place + (1 - self.sweep_place) * slower)
 
     @staticmethod
     def lost(seconds: float, waits: float) -> float:

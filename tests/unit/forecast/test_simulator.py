@@ -153,20 +153,18 @@ def test_a_guest_loses_no_less_than_it_freezes() -> None:
 
 
 def test_a_sweep_goes_on_once_what_is_sent_has_come_past_it() -> None:
-    """Without preempt, what is sent follows the sweep's own requests from the beginning."""
+    def loss(rate: float, *, sequential: bool) -> float:
+        made = Guest(
+            memory_bytes=4e9,
+            content_bytes=2e9,
+            dirty=Curve((HotSet(2e9, rate, sequential),)),
+        )
+        scenario = Scenario(guest=made, link=Link(bandwidth=1e9), harm=Harm(read_rate=0.0))
+        return move(scenario, 0.0).guest_seconds_lost
 
-    def loss(rate: float, *, preempt: bool, sequential: bool = True) -> float:
-        dirty = Curve((HotSet(2e9, rate, sequential),))
-        made = Guest(memory_bytes=4e9, content_bytes=2e9, dirty=dirty)
-        harm = Harm(preempt=preempt, read_rate=0.0)
-        return move(
-            Scenario(guest=made, link=Link(bandwidth=1e9), harm=harm), 0.0
-        ).guest_seconds_lost
-
-    assert loss(0.2e9, preempt=True) == pytest.approx(1.0, rel=0.1)
-    assert loss(0.2e9, preempt=False) < 0.5 * loss(0.2e9, preempt=True)
-    assert loss(0.2e9, preempt=True, sequential=False) > 1.8
-    assert loss(10e9, preempt=True) == pytest.approx(2 * 0.95, rel=0.05)
+    assert loss(0.2e9, sequential=True) == pytest.approx(1.0, rel=0.1)
+    assert loss(0.2e9, sequential=False) > 1.8
+    assert loss(10e9, sequential=True) == pytest.approx(2 * 0.95, rel=0.05)
 
 
 def test_a_switch_in_the_middle_of_a_pass_sends_each_byte_of_a_disk_once() -> None:
