@@ -7,6 +7,7 @@ what a pass ahead will meet.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
+from statistics import median
 
 from postcopy.forecast.curve import Observation
 from postcopy.forecast.future import Future
@@ -65,10 +66,10 @@ class Rhythm:
         if outlasted:
             left = [gone * factor for factor in _OUTLASTING]
         never = 1 / (len(alike) + 2) if outlasted else 0.0
-        other = sum(others) / len(others) if others else gone
+        other = median(others) if others else gone
         found: list[tuple[Future, float]] = []
         for seconds in left:
-            same = sum(alike) / len(alike) if alike else gone + seconds
+            same = median(alike) if alike else gone + seconds
             work, rest = (same, other) if last.busy else (other, same)
             seconds = max(seconds, _SPREAD * same / 2)
             found.append(

@@ -37,6 +37,8 @@ _DOUBT = 0.85
 _PAGE_BYTES = 4096
 # Waiting within a pass never saves more than a part, 1/e of what is outstanding.
 _MOST_BY_WAITING = 0.4
+# A pass that leaves this part of what others left has brought something.
+_LESS = 0.8
 # Whoever goes on may wait later as well, but for where pre-copy then ends: waiting now counts in
 # full against those ends alone, and else for so much.
 _WAIT_COUNTS = 0.5
@@ -161,12 +163,16 @@ class Adaptive:
         return believed * max(0.0, 1 - view.seconds_to_send(view.left_bytes) / self.lull)
 
     def _hoped(self, history: History, latest: Sample) -> float:
-        """Return what all passes after the first have cost, in guest-seconds.
+        """Return what the passes that brought no less have cost, in guest-seconds.
 
         Whoever hopes for a lull, and gives up once that has cost as much as it could save, never
-        pays more than twice for a switch.
+        pays more than twice for a switch. Passes that shrink are not hope.
         """
-        return self.price * (latest.at - history.passes[0].at)
+        least = history.passes[0]
+        for one in history.passes[1:]:
+            if one.remaining_bytes < _LESS * least.remaining_bytes:
+                least = one
+        return self.price * (latest.at - least.at)
 
     @property
     def _harm(self) -> Harm:
