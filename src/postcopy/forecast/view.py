@@ -146,14 +146,18 @@ class View:
         return [(curve, weight, self._toll(curve, harm, latency)) for curve, weight in self.curves]
 
     def _toll(self, curve: Curve, harm: Harm, latency: float) -> Callable[[float], float]:
-        # Of what looks like a sweep, too: if it is none, a switch costs as much as of any other.
         touches = curve(_INSTANT_SECONDS) / _INSTANT_SECONDS / _PAGE_BYTES
+        sweep = max((each.rate for each in curve.sets if each.sequential), default=0.0)
         most, bandwidth = curve.size_bytes, self.bandwidth
 
         def lost(left_bytes: float) -> float:
             share = min(1.0, left_bytes / most) if most else 0.0
-            freeze = harm.freeze(latency, share, 0.0)
-            missing = Missing(freeze, touches * share * latency)
-            return missing.lost(harm, left_bytes / bandwidth, bandwidth)
+            freeze, seconds = harm.freeze(latency, share, 0.0), left_bytes / bandwidth
+            random = Missing(freeze, touches * share * latency).lost(harm, seconds, bandwidth)
+            if not sweep:
+                return random
+            # What goes straight on looks like a sweep, and may be slow writes at random as well.
+            swept = Missing(freeze, 0.0, (share, sweep)).lost(harm, seconds, bandwidth)
+            return (random + swept) / 2
 
         return lost
