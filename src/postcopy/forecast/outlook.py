@@ -54,6 +54,7 @@ class Method:
     :param multifd: whether several connections share the load.
     :param auto_converge: whether the guest is throttled.
     :param samples_a_pass: how often the policy looks in each pass; 1 is at its end alone.
+    :param watched: whether the guest is looked at meanwhile.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Method:
     multifd: bool = False
     auto_converge: bool = False
     samples_a_pass: int = 1
+    watched: bool = False
 
     def world(self, scenario: Scenario, stream_bandwidth: float) -> Scenario:
         """Return the scenario as it is with this method."""
@@ -69,7 +71,13 @@ class Method:
         if not self.multifd:
             link = replace(link, bandwidth=min(link.bandwidth, stream_bandwidth))
         harm = replace(scenario.harm, preempt=self.preempt)
-        return replace(scenario, link=link, harm=harm, auto_converge=self.auto_converge)
+        return replace(
+            scenario,
+            link=link,
+            harm=harm,
+            auto_converge=self.auto_converge,
+            watched=self.watched,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

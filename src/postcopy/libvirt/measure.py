@@ -76,7 +76,8 @@ async def _measure(
         content=content,
         seen=seen,
         resolution_bytes=max(_MIB, _GIB / _SAMPLES),
-        offers=Offers(postcopy=not facts.vfio, preempt_optional=False),
+        # Whether there will be a second monitor to look through is not known yet.
+        offers=Offers(postcopy=not facts.vfio, preempt_optional=False, looks=False),
         notes=notes,
     )
 

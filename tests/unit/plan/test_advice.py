@@ -111,3 +111,14 @@ def test_intervals(values: list[float], expected: Interval) -> None:
     assert made.low == pytest.approx(expected.low)
     assert made.median == pytest.approx(expected.median)
     assert made.high == pytest.approx(expected.high)
+
+
+def test_a_guest_that_rests_is_forecast_as_it_will_be_looked_at() -> None:
+    """Its passes alone do not show that a rest has begun."""
+    restless = inputs(8, 16e9, gbit=10, bursts=Bursts(0.5, 16.0))
+    seen, unseen = (
+        plan(restless, offers=Offers(looks=looks)).of("adaptive") for looks in (True, False)
+    )
+    assert seen is not None
+    assert unseen is not None
+    assert seen.guest_seconds_lost.median < 0.8 * unseen.guest_seconds_lost.median
