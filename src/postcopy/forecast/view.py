@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 from postcopy.forecast.curve import Curve
 from postcopy.forecast.future import Future
-from postcopy.forecast.missing import Missing
 from postcopy.forecast.model import Harm, Link
 
-__all__ = ["Ahead", "View"]
+__all__ = ["Ahead", "Tolls", "View"]
 
 _PASSES_AHEAD = 12
 # Passes while a guest works are short against how long it does.
@@ -19,6 +18,10 @@ _STANDSTILL = 0.98
 # How fast the guest writes is what it would dirty in so short a time.
 _INSTANT_SECONDS = 0.1
 _PAGE_BYTES = 4096
+
+
+Tolls = list[tuple[Curve, float, Callable[[float], float]]]
+"""What a switch costs, curve by curve, with the likelihood of each."""
 
 
 class Ahead(NamedTuple):
@@ -96,7 +99,8 @@ class View:
 
     def _left(self, unsent: float, dirty: float) -> float:
         """Return what is left in all: some of what was dirtied was still to be sent anyway."""
-        return unsent + dirty * max(0.0, 1 - unsent / max(self.most_bytes, self.left_bytes))
+        most = self.most_bytes
+        return unsent + dirty * (1 - unsent / most) if unsent < most else unsent
 
     def at_limit(self, curve: Curve, future: Future | None = None) -> Ahead:
         """Return how the next pass ends if all of the downtime that is allowed may be used.
@@ -136,7 +140,7 @@ class View:
             left = after
         return found
 
-    def tolls(self, harm: Harm) -> list[tuple[Curve, float, Callable[[float], float]]]:
+    def tolls(self, harm: Harm) -> Tolls:
         """Return each curve, its likelihood, and what tells what a switch would cost if it is so.
 
         That takes the bytes that are left, and returns guest-seconds.
@@ -146,18 +150,20 @@ class View:
         return [(curve, weight, self._toll(curve, harm, latency)) for curve, weight in self.curves]
 
     def _toll(self, curve: Curve, harm: Harm, latency: float) -> Callable[[float], float]:
-        touches = curve(_INSTANT_SECONDS) / _INSTANT_SECONDS / _PAGE_BYTES
+        # Asked for hundreds of times a pass: what does not hang on what is left is known before.
+        waits = curve(_INSTANT_SECONDS) / _INSTANT_SECONDS / _PAGE_BYTES * latency
         sweep = max((each.rate for each in curve.sets if each.sequential), default=0.0)
-        most, bandwidth = curve.size_bytes, self.bandwidth
+        stalled = harm.stalled(1.0, sweep, self.bandwidth) if sweep else 0.0
+        least, most = (harm.freeze(latency, share, 0.0) for share in (0.0, 1.0))
+        size, bandwidth, stop = curve.size_bytes, self.bandwidth, harm.stop_seconds
 
         def lost(left_bytes: float) -> float:
-            share = min(1.0, left_bytes / most) if most else 0.0
-            freeze, seconds = harm.freeze(latency, share, 0.0), left_bytes / bandwidth
-            random = Missing(freeze, touches * share * latency).lost(harm, seconds, bandwidth)
-            if not sweep:
-                return random
-            # What goes straight on looks like a sweep, and may be slow writes at random as well.
-            swept = Missing(freeze, 0.0, (share, sweep)).lost(harm, seconds, bandwidth)
-            return (random + swept) / 2
+            seconds = left_bytes / bandwidth
+            share = left_bytes / size if left_bytes < size else 1.0
+            slowed = harm.lost(seconds, waits * share)
+            if sweep:
+                # What goes straight on looks like a sweep, and may be slow writes at random too.
+                slowed = (slowed + share * stalled * seconds) / 2
+            return max(stop + slowed, least + (most - least) * share)
 
         return lost

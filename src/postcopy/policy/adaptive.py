@@ -107,16 +107,19 @@ class Adaptive:
         if view is None:
             return Decision(Action.CONTINUE, "nothing is being sent: after a switch it would wait")
         chances = weighing.chances(view, self._lull_ahead(history, view))
-        weighed = weighing.weigh(view, chances, self.price, self._harm, self._seconds_left(history))
+        tolls, resume = view.tolls(self._harm), self._harm.resume_seconds
+        weighed = weighing.weigh(
+            view, tolls, chances, self.price, resume, self._seconds_left(history)
+        )
         passes = _passes(history)
         if len(chances) > 1 and self._hoped(history, latest) > weighed.stop:
             weighed = replace(weighed, saved=0.0)
         # What fits into a stop needs no switch, and a lull may be over at any moment.
         known = len(chances) == 1 or bool(view.futures)
         waits = not fits and known and weighed.saved < _MOST_BY_WAITING * weighed.stop
-        wait, gained = weighing.wait(view, chances, self.price, self._harm) if waits else (0.0, 0.0)
+        wait, gained = weighing.wait(view, tolls, chances, self.price) if waits else (0.0, 0.0)
         if not fits and history.downtime_limit < allowed:
-            last = weighing.at_limit(view, chances, self.price, self._harm)
+            last = weighing.at_limit(view, tolls, chances, self.price, resume)
             if last > max(weighed.saved, gained, 0.0):
                 reason = (
                     f"with a stop of {format_seconds(allowed)} the next pass may be the last,"

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from postcopy.forecast.curve import Curve
 from postcopy.forecast.future import Future
-from postcopy.forecast.model import Harm
-from postcopy.forecast.view import Ahead, View
+from postcopy.forecast.view import Ahead, Tolls, View
 from postcopy.units import format_seconds
 
 __all__ = ["Chance", "Weighed", "chances", "wait", "weigh"]
@@ -69,21 +68,27 @@ def chances(view: View, rest: float) -> tuple[Chance, ...]:
 
 
 def weigh(
-    view: View, chances: Sequence[Chance], price: float, harm: Harm, seconds_left: float | None
+    view: View,
+    tolls: Tolls,
+    chances: Sequence[Chance],
+    price: float,
+    resume_seconds: float,
+    seconds_left: float | None,
 ) -> Weighed:
-    """Compare switching now with the best that may come of one more pass or several."""
+    """Compare switching now with the best that may come of one more pass or several.
+
+    :param resume_seconds: what a stop of pre-copy costs, besides the time for what is left.
+    """
     saved = longer = stop_now = converging = 0.0
     now = view.seconds_to_send(view.left_bytes)
-    for curve, weight, lost in view.tolls(harm):
+    for curve, weight, lost in tolls:
         stop = price * now + (
-            harm.resume_seconds + now
-            if view.left_bytes <= view.limit_bytes
-            else lost(view.left_bytes)
+            resume_seconds + now if view.left_bytes <= view.limit_bytes else lost(view.left_bytes)
         )
         stop_now += weight * stop
         for chance in chances:
             share = weight * chance.weight
-            best, cost = _best(view, curve, chance, price, harm, lost, seconds_left)
+            best, cost = _best(view, curve, chance, price, resume_seconds, lost, seconds_left)
             if len(chances) > 1:
                 # One that had bad luck may still wait for better.
                 seconds, _ = view.next_pass(curve, view.left_bytes)
@@ -94,15 +99,17 @@ def weigh(
     return Weighed(saved, longer, stop_now, converging)
 
 
-def at_limit(view: View, chances: Sequence[Chance], price: float, harm: Harm) -> float:
+def at_limit(
+    view: View, tolls: Tolls, chances: Sequence[Chance], price: float, resume_seconds: float
+) -> float:
     """Return what it saves to use all of the downtime that is allowed from the next pass on."""
     saved = 0.0
     now = view.seconds_to_send(view.left_bytes)
-    for curve, weight, lost in view.tolls(harm):
+    for curve, weight, lost in tolls:
         for chance in chances:
             end = view.at_limit(curve, chance.future)
             rest = view.seconds_to_send(end.left_bytes)
-            cost = harm.resume_seconds + rest if end.converged else lost(end.left_bytes)
+            cost = resume_seconds + rest if end.converged else lost(end.left_bytes)
             gain = lost(view.left_bytes) - cost + price * (now - end.seconds - rest)
             saved += weight * chance.weight * gain
     return saved
@@ -113,7 +120,7 @@ def _best(
     curve: Curve,
     chance: Chance,
     price: float,
-    harm: Harm,
+    resume_seconds: float,
     lost: Callable[[float], float],
     seconds_left: float | None,
 ) -> tuple[Ahead, float]:
@@ -122,7 +129,7 @@ def _best(
     for end in view.ends(curve, chance.luck, chance.future):
         rest = view.seconds_to_send(end.left_bytes)
         cost = price * (end.seconds + rest)
-        cost += harm.resume_seconds + rest if end.converged else lost(end.left_bytes)
+        cost += resume_seconds + rest if end.converged else lost(end.left_bytes)
         if seconds_left is not None and end.seconds + rest > seconds_left:
             cost += end.seconds + rest  # past the deadline: as good as a freeze all along
         if found is None or cost < found[1]:
@@ -131,7 +138,7 @@ def _best(
     return found
 
 
-def wait(view: View, chances: Sequence[Chance], price: float, harm: Harm) -> tuple[float, float]:
+def wait(view: View, tolls: Tolls, chances: Sequence[Chance], price: float) -> tuple[float, float]:
     """Return for how long to go on with the next pass before the switch, and what that saves.
 
     All that was dirtied is outstanding when a pass has ended. Then pages are sent, and at first
@@ -139,8 +146,7 @@ def wait(view: View, chances: Sequence[Chance], price: float, harm: Harm) -> tup
     rests, all the time.
     """
     seconds = view.seconds_to_send(view.left_bytes)
-    curves = view.tolls(harm)
-    now = sum(weight * lost(view.left_bytes) for _, weight, lost in curves)
+    now = sum(weight * lost(view.left_bytes) for _, weight, lost in tolls)
     moments = [share * seconds for share in _MOMENTS]
     futures = [chance.future for chance in chances]
     moments += [at for f in futures if f is not None for at in f.rests_end if at < seconds]
@@ -149,7 +155,7 @@ def wait(view: View, chances: Sequence[Chance], price: float, harm: Harm) -> tup
         if wait < _SHORTEST_WAIT_SECONDS:
             continue
         gain = now
-        for curve, weight, lost in curves:
+        for curve, weight, lost in tolls:
             for chance in chances:
                 left = view.outstanding(curve, wait, chance.future)
                 longer = wait + view.seconds_to_send(left) - seconds
