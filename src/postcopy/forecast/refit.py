@@ -114,13 +114,13 @@ def _observations(history: History, rhythm: Rhythm | None) -> list[Observation]:
         fresh = max(one.remaining_bytes - unsent, 1.0) / (1 - unsent / of)
         return Observation(seconds, min(fresh, one.remaining_bytes))
 
-    limit = history.bandwidth * history.downtime_limit
-    most = _most(history)
+    bandwidth, most = history.bandwidth, _most(history)
+    limit = bandwidth * history.downtime_limit
     seen: list[Observation] = []
     before: Sample | None = None
     for one in history.passes:
         if before is not None:
-            unsent = min(_unsent(before, one, history.bandwidth, limit), _MOST_UNSENT * most)
+            unsent = min(_unsent(before, one, bandwidth, limit), _MOST_UNSENT * most)
             seen.append(dirtied(before.at, one, unsent, most))
         elif (seconds := _first_seconds(history)) is not None:
             seen.append(dirtied(one.at - seconds, one))
@@ -128,7 +128,7 @@ def _observations(history: History, rhythm: Rhythm | None) -> list[Observation]:
     if not seen:
         # Watched from the middle of a pass: all that is known is what that pass left.
         last = history.passes[-1]
-        return [Observation(last.transferred_bytes / history.bandwidth, last.remaining_bytes)]
+        return [Observation(last.transferred_bytes / bandwidth, last.remaining_bytes)]
     return seen[-_MOST_PASSES_KEPT:]
 
 
