@@ -145,18 +145,18 @@ def _hold_against(
     core = -math.expm1(-x / _CORE_TIMES)
     root, most = math.sqrt(weight), weight * _MOST_ERRORS * _MOST_ERRORS
     for family in families:
-        rests = grown[family.first :] if family.first else grown
-        if family.least:
-            rests = [*rests, math.expm1(-family.least * x) / math.expm1(-family.least)]
         base = root * (family.core * core * scale - seen)
         slope = root * (1.0 - family.core) * scale
         # As plain as can be: of all that a decision takes, half is spent here.
         scores, i = family.scores, 0
-        for rest in rests:
+        for rest in grown[family.first :] if family.first else grown:
             miss = base + slope * rest
             miss *= miss
             scores[i] -= miss if miss < most else most  # noqa: FURB136 - a call takes as long
-            i += 1  # noqa: SIM113
+            i += 1
+        if family.least:
+            rest = math.expm1(-family.least * x) / math.expm1(-family.least)
+            scores[i] -= min((base + slope * rest) ** 2, most)
 
 
 def _likely(

@@ -17,7 +17,7 @@ __all__ = ["Chance", "Weighed", "chances", "wait", "weigh"]
 _AT_REST = 0.1
 # Where in a pass the least may be outstanding, as shares of it. Waiting must save a part of what
 # the switch costs, and be longer than supervisors' looks are apart, by far.
-_MOMENTS = (0.02, 0.04, 0.07, 0.1, 0.13, 0.17, 0.22, 0.3, 0.4, 0.5, 0.65)
+_MOMENTS = (0.02, 0.04, 0.07, 0.11, 0.16, 0.22, 0.3, 0.4, 0.5, 0.65)
 _WORTH_WAITING, _SHORTEST_WAIT_SECONDS = 0.01, 0.3
 
 
