@@ -24,6 +24,7 @@ from postcopy.forecast.curve import Observation
 from postcopy.forecast.fit import fit
 from postcopy.forecast.inputs import Dirtying
 from postcopy.forecast.simulator import Result
+from postcopy.forecast.watching import LOOKS_A_PASS
 from postcopy.migration.decision import Action, Decision, History, Policy
 from postcopy.plan.measured import WATCH_SECONDS, windows
 from postcopy.policy import POLICIES, Adaptive, find
@@ -34,8 +35,6 @@ SPECS = {"nova": "nova:timeout_action=force_complete"}
 # Who compares one look with the one before has to look as often as in earnest.
 POLLS = {"nova-newton": 0.5, "kubevirt-stall": 0.4, "virsh-timeout": 1.0}
 OTHERS = tuple(rule for rule in POLICIES if rule != "adaptive")
-# Where looks tell something new all the time, samples are as many as those.
-WATCHED = 32
 BEGINS = (0.05, 0.25, 0.45, 0.65, 0.85)
 # Of 64 GiB, one page of so many bytes is looked at.
 SAMPLE_BYTES = 4 << 20
@@ -149,7 +148,8 @@ def _run(name: str, scenario: Scenario) -> Row:
                 world,
                 policy,
                 poll_seconds=POLLS.get(rule),
-                samples_a_pass=WATCHED if world.watched and guest.bursts else 8,
+                # Where looks tell something new all the time, samples are as many as those.
+                samples_a_pass=LOOKS_A_PASS if world.watched and guest.bursts else 8,
                 most_seconds=2e6,
             )
         )

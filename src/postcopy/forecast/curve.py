@@ -6,9 +6,10 @@ all writes hit clean pages at first, almost none once most of the set is dirty.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-__all__ = ["Curve", "HotSet", "Observation"]
+__all__ = ["Curve", "HotSet", "Observation", "least_in"]
 
 _expm1 = math.expm1
 
@@ -84,3 +85,13 @@ class Observation:
     seconds: float
     dirtied_bytes: float
     error_bytes: float = 0.0
+
+
+def least_in(seconds: float, seen: Iterable[tuple[float, float]]) -> float:
+    """Return the bytes that a guest dirties in so many seconds at the least, as far as was seen.
+
+    W(t) is concave: no less in more time, and in a part of the time at least that part.
+
+    :param seen: in how many seconds, above 0, it dirtied how many bytes; 0.0 comes of nothing seen.
+    """
+    return max((many * min(1.0, seconds / length) for length, many in seen), default=0.0)

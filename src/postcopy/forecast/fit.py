@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from postcopy.errors import UsageError
-from postcopy.forecast.curve import Curve, HotSet, Observation
+from postcopy.forecast.curve import Curve, HotSet, Observation, least_in
 from postcopy.forecast.inputs import Dirtying
 from postcopy.forecast.model import Bursts
+from postcopy.forecast.spells import UNEVEN
 from postcopy.units import format_bytes
 
 __all__ = ["fit"]
@@ -21,8 +22,6 @@ __all__ = ["fit"]
 _NINETY = 1.645
 # What any look misreads by, besides what it says itself: windows are not exact, guests not even.
 _LOOK_ERROR, _LEAST_ERROR = 0.05, 0.03
-# A look at a guest that rests finds less than one at the guest at work, by this factor.
-_UNEVEN = 3.0
 # Looks of about the same length, by this factor, are told from each other by what they found, if
 # there are a few.
 _SAME_LENGTH, _FEW = 1.2, 3
@@ -200,11 +199,10 @@ def _rests(look: Observation, looks: Sequence[Observation], floor: float) -> boo
     alike = _alike(look, looks)
     most = max(o.dirtied_bytes for o in alike) if len(alike) >= _FEW else 0.0
     if len(looks) >= 2 * _FEW:
-        # At work it dirties no less in more time, and in a part of the time at least that part.
-        most = max(most, *(_at_least(o) * min(1.0, look.seconds / o.seconds) for o in looks))
-    if most < _UNEVEN * floor:
+        most = max(most, least_in(look.seconds, ((o.seconds, _at_least(o)) for o in looks)))
+    if most < UNEVEN * floor:
         return False
-    return look.dirtied_bytes + 2 * look.error_bytes < most / _UNEVEN
+    return look.dirtied_bytes + 2 * look.error_bytes < most / UNEVEN
 
 
 def _at_least(look: Observation) -> float:

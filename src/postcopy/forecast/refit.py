@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from postcopy.forecast.curve import Curve, Observation
+from postcopy.forecast.curve import Curve, Observation, least_in
 from postcopy.forecast.rhythm import Rhythm, observed, rhythm_of
 from postcopy.forecast.shapes import explain
 from postcopy.forecast.view import View
@@ -155,8 +155,8 @@ def _refuted(seen: Sequence[Observation], looks: Sequence[Observation]) -> bool:
     known = [*looks, *seen]
     missed = 0.0
     for one in (later := seen[1:][-_PASSES_TO_REFUTE:]):
-        least = max(
-            o.dirtied_bytes * min(1.0, one.seconds / o.seconds) for o in known if o.seconds > 0
+        least = least_in(
+            one.seconds, ((o.seconds, o.dirtied_bytes) for o in known if o.seconds > 0)
         )
         most = min(
             o.dirtied_bytes * max(1.0, one.seconds / o.seconds) for o in known if o.seconds > 0

@@ -147,7 +147,7 @@ def _hold_against(
     for family in families:
         base = root * (family.core * core * scale - seen)
         slope = root * (1.0 - family.core) * scale
-        # As plain as can be: of all that a decision takes, half is spent here.
+        # As plain as can be: of all that a decision takes, a quarter is spent here.
         scores, i = family.scores, 0
         for rest in grown[family.first :] if family.first else grown:
             miss = base + slope * rest

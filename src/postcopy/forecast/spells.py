@@ -7,6 +7,7 @@ the guest rested. What came one after the other is folded into spells of either 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from postcopy.forecast.curve import least_in
 from postcopy.migration.sample import Look, Sample
 
 __all__ = ["NOTHING", "UNEVEN", "Seen", "Spell", "add", "rests"]
@@ -84,13 +85,9 @@ def _see(seen: Seen, look: Look) -> Seen:
 
 
 def rests(found: tuple[float, float], busy: Sequence[tuple[float, float, int]]) -> bool:
-    """Whether a look found far less than it would have at work.
-
-    W(t) is concave: in a part of the time at least that part is dirtied.
-    """
+    """Whether a look found far less than it would have at work."""
     seconds, dirtied = found
-    least = max((many * min(1.0, seconds / length) for length, many, _ in busy), default=0.0)
-    return dirtied * UNEVEN < least
+    return dirtied * UNEVEN < least_in(seconds, ((length, many) for length, many, _ in busy))
 
 
 def _with(

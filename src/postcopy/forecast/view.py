@@ -120,14 +120,13 @@ class View:
 
         :param luck: what the first of them comes out at, against what the curve says.
         """
-        if future is None:
-            return self._even_ends(curve, luck)
         found: list[Ahead] = []
         at, left = 0.0, self.left_bytes
-        for _ in range(_MOST_PASSES_TO_A_REST):
+        rests_end = future.rests_end if future is not None else ()
+        for _ in range(_PASSES_AHEAD if future is None else _MOST_PASSES_TO_A_REST):
             seconds, after = self.next_pass(curve, left, future, at)
             if found:  # the pass that comes next is looked at by itself
-                for rest in future.rests_end:
+                for rest in rests_end:
                     if at < rest < at + seconds:
                         unsent = self.outstanding(curve, rest - at, future, left, at)
                         found.append(Ahead(rest, unsent, False))
@@ -135,30 +134,8 @@ class View:
             luck = 1.0
             at += seconds
             found.append(Ahead(at, after, after <= self.limit_bytes))
-            hoping = any(rest > at for rest in future.rests_end)
-            stuck = after > _STANDSTILL * left and not hoping
+            stuck = after > _STANDSTILL * left and not any(rest > at for rest in rests_end)
             if after <= self.floor_bytes or stuck:
-                break
-            left = after
-        return found
-
-    def _even_ends(self, curve: Curve, luck: float) -> list[Ahead]:
-        # As `next_pass` has it, spelled out: most of what is looked ahead is looked at here.
-        bandwidth, tail, most = self.bandwidth, self.tail_bytes, self.most_bytes
-        limit, floor = self.limit_bytes, self.floor_bytes
-        found: list[Ahead] = []
-        at, left = 0.0, self.left_bytes
-        for _ in range(_PASSES_AHEAD):
-            unsent = tail if tail < left else left  # noqa: FURB136 - a call takes as long as all this
-            seconds = (left - unsent) / bandwidth
-            after = unsent
-            if unsent < most:
-                after += curve(seconds) * (1 - unsent / most)
-            after *= luck
-            luck = 1.0
-            at += seconds
-            found.append(Ahead(at, after, after <= limit))
-            if after <= floor or after > _STANDSTILL * left:
                 break
             left = after
         return found

@@ -3,12 +3,11 @@
 from postcopy.forecast.model import Guest
 from postcopy.migration.sample import Look
 
-__all__ = ["LONGEST_SECONDS", "SHORTEST_SECONDS", "Watching", "next_look"]
+__all__ = ["LONGEST_SECONDS", "LOOKS_A_PASS", "SHORTEST_SECONDS", "Watching", "next_look"]
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.25, 60.0
-# So many looks in a pass: enough to see when the guest rests, and few enough not
-# to burden its host.
-_LOOKS_A_PASS = 32
+LOOKS_A_PASS = 32
+"""Enough to see when the guest rests, and few enough not to burden its host."""
 
 
 def next_look(pass_seconds: float, before: float) -> float:
@@ -21,7 +20,7 @@ def next_look(pass_seconds: float, before: float) -> float:
     :param pass_seconds: how long the pass under way takes, all in all.
     :param before: how long the last look was; 0 for the first.
     """
-    most = min(LONGEST_SECONDS, pass_seconds / _LOOKS_A_PASS)
+    most = min(LONGEST_SECONDS, pass_seconds / LOOKS_A_PASS)
     return max(SHORTEST_SECONDS, min(2 * before, most))
 
 

@@ -4,14 +4,15 @@ from dataclasses import dataclass, replace
 
 from postcopy.forecast.inputs import Inputs
 from postcopy.forecast.outlook import Method
+from postcopy.forecast.watching import LOOKS_A_PASS
 from postcopy.policy import Adaptive, AfterFirstPass, Immediate, Precopy
 
 __all__ = ["Offers", "methods_for"]
 
 # A link that is faster than this part of what one connection carries may want several.
 _WORTH_SEVERAL = 0.5
-# A deadline may fall into the middle of a pass, and so may a guest's rest.
-_SAMPLES, _SAMPLES_OF_TURNS = 16, 32
+# A deadline may fall into the middle of a pass.
+_SAMPLES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ def methods_for(inputs: Inputs, adaptive: Adaptive, offers: Offers) -> list[Meth
             "adaptive without preempt",
             adaptive,
             preempt=False,
-            samples_a_pass=_SAMPLES_OF_TURNS if watched else samples,
+            samples_a_pass=LOOKS_A_PASS if watched else samples,
             watched=watched,
         )
         found += [

@@ -519,13 +519,19 @@ static uint64_t pages_due(struct writer *who)
     return who->credit / cost;
 }
 
+/* The next of a row of random numbers. */
+static inline uint64_t step(uint64_t value)
+{
+    return value * 6364136223846793005 + 1442695040888963407;
+}
+
 static inline uint32_t next_page(struct writer *who)
 {
     if (ask.sequential) {
         who->place = who->place + 1 < who->count ? who->place + 1 : 0;
         return who->first + (uint32_t)who->place;
     }
-    who->place = who->place * 6364136223846793005 + 1442695040888963407;
+    who->place = step(who->place);
     return who->first + (uint32_t)((who->place >> 32) * who->count >> 32);
 }
 
@@ -536,7 +542,7 @@ static inline uint32_t next_page(struct writer *who)
 static inline uint64_t think(uint64_t value)
 {
     for (int at = 0; at < THOUGHT; at++)
-        value = value * 6364136223846793005 + 1442695040888963407;
+        value = step(value);
     return value;
 }
 
