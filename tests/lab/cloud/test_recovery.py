@@ -48,6 +48,7 @@ def restart_compute(cloud: Cloud, host: str) -> None:
     there, one = cloud.lab.host(host), services.computes()[host]
     number = service.pid(there, one)
     asyncio.run(there.run("kill", "-9", str(number)))
+    until(lambda: service.pid(there, one) is None)  # one still dying would not be started again
     asyncio.run(service.start(there, one))
     server = cloud.api.compute.find_server(BUSY, ignore_missing=False)
     until(lambda: cloud.api.compute.get_server(server.id).task_state is None)
