@@ -147,7 +147,7 @@ async def move(
     period = guest.spec.workload.period_seconds
     watched = whole_periods(outcome.ended_at + SETTLE_SECONDS - outcome.started_at, period)
     await asyncio.sleep(max(0.0, outcome.started_at + watched - time.time()))
-    seen = guest.observe(outcome.started_at, outcome.ended_at, period=period)
+    seen = guest.observe(outcome.started_at, outcome.ended_at)
     expected = plan.of(method)
     assert expected is not None
     return {

@@ -16,8 +16,9 @@ from postcopy.migration.outcome import Fate
 
 __all__ = ["BESIDE_SECONDS", "execute"]
 
-# How long the guest is left alone first, to know its own pace.
+# How long the guest is left alone first, to know its own pace: also of one in bursts.
 _BASELINE_SECONDS = 2.0
+_BASELINE_PERIODS = 2
 # The pages that arrive last come after the end; the guest is watched until then.
 _SETTLE_SECONDS = 1.0
 
@@ -45,7 +46,8 @@ async def execute(
     """
     guest = stand.guest
     period = scenario.workload_spec.period_seconds
-    await asyncio.sleep(whole_periods(_BASELINE_SECONDS, period))
+    before = whole_periods(max(_BASELINE_SECONDS, _BASELINE_PERIODS * period), period)
+    await asyncio.sleep(before)
     trip = await travel(guest, scenario, method, journal, patience)
     watched = whole_periods(trip.ended_at + _SETTLE_SECONDS - trip.started_at, period)
     await asyncio.sleep(max(0.0, trip.started_at + watched - time.time()))
@@ -57,7 +59,7 @@ async def execute(
         answers = await stand.load.answers()
         measured = _asked(measured, answers, trip)
         lost = await stand.load.lost(answers)
-    observation = guest.observe(trip.started_at, trip.ended_at, period=period)
+    observation = guest.observe(trip.started_at, trip.ended_at, before=before)
     verdict = await guest.verify()
     memory = memory_verdict(observation, verdict)
     trouble = [f"{memory['pages_wrong']} pages are wrong"] if memory["pages_wrong"] else []

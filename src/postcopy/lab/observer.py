@@ -76,8 +76,8 @@ class Observation:
     :ivar longest_freeze_seconds: the longest silence between two beats that touches the time
         observed. A guest that never froze still has one, of about 20 ms.
     :ivar guest_seconds_lost: how much of its own work it did not get done, in seconds of its own
-        pace: the sum of what freezes and slowness cost. Work caught up after a freeze does not
-        make the freeze undone.
+        pace while it works: the sum of what freezes and slowness cost. Work caught up after a
+        freeze does not make the freeze undone.
     :ivar pages_wrong_seen: pages that it found wrong while rewriting them, since the start.
     :ivar rebooted: it began anew.
     :ivar panicked: its kernel gave up.
@@ -133,18 +133,23 @@ def observe(
     settle: float = 1.0,
     *,
     undisturbed: float | None = None,
+    before: float = BASELINE_SECONDS,
     period: float = 0.0,
+    duty: float = 1.0,
 ) -> Observation:
     """Work out what a guest went through from `started` until `settle` seconds after `ended`.
 
     The records have to reach that far: a guest that is not heard of counts as frozen.
 
     :param undisturbed: until when the guest's own pace is measured; `started` if not said.
+    :param before: for how many seconds until then.
     :param period: of a guest that works in bursts. Its pace and what it lost are measured over
         whole periods: its rests are no loss.
+    :param duty: for which part of a period it works. A second without work is then a second lost,
+        and not as many as its pace in a burst is above its mean.
     """
     end = started + whole_periods(ended + settle - started, period)
-    before = whole_periods(BASELINE_SECONDS, period)
+    before = whole_periods(before, period)
     beats = [record for record in records if isinstance(record, Beat)]
     # What was so before is not this migration's doing.
     latest = [beat for beat in beats if beat.at <= started][-1:]
@@ -155,7 +160,10 @@ def observe(
     calm = started if undisturbed is None else undisturbed
     work = Curve((beat.at, beat.writes) for beat in beats)
     baseline = work.rate_before(calm, before)
-    if baseline > 0:
+    if baseline > 0 and period:
+        # Its silences say nothing: it may have been about to rest.
+        lost = duty * max(0.0, work.seconds_behind(started, end, baseline))
+    elif baseline > 0:
         lost = work.seconds_lost(started, end, baseline)
     else:
         pulse = Curve((beat.at, beat.sequence) for beat in beats)
@@ -255,6 +263,10 @@ class Curve:
             return 0.0
         return (self.total(end) - self.total(begin)) / (end - begin)
 
+    def seconds_behind(self, begin: float, end: float, pace: float) -> float:
+        """Return how many seconds of growth at that pace are missing between two moments in all."""
+        return (end - begin) - (self.total(end) - self.total(begin)) / pace
+
     def seconds_lost(self, begin: float, end: float, pace: float) -> float:
         """Return the seconds of growth at that pace that are missing between two moments.
 
@@ -265,7 +277,7 @@ class Curve:
         inner = [at for at in self._at if begin < at < end]
         frozen = slowed = 0.0
         for left, right in pairwise([begin, *inner, end]):
-            missing = (right - left) - (self.total(right) - self.total(left)) / pace
+            missing = self.seconds_behind(left, right, pace)
             if right - left >= FREEZE_SECONDS:
                 frozen += max(0.0, missing)
             else:

@@ -4,14 +4,20 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from postcopy.lab import names
-from postcopy.lab.observer import Observation, observe
+from postcopy.lab.machine import GuestSpec
+from postcopy.lab.observer import BASELINE_SECONDS, Observation, observe
 from postcopy.lab.records import Record, merge, read_log
 
 __all__ = ["Witnessed"]
 
 
 class Witnessed(ABC):
-    """A guest whose only process is the witness, and whose words are recorded inside both hosts."""
+    """A guest whose only process is the witness, and whose words are recorded inside both hosts.
+
+    :ivar spec: what guest it is.
+    """
+
+    spec: GuestSpec
 
     @abstractmethod
     def console_log(self, host: str) -> Path:
@@ -30,12 +36,20 @@ class Witnessed(ABC):
         started_at: float,
         ended_at: float,
         undisturbed: float | None = None,
-        period: float = 0.0,
+        before: float = BASELINE_SECONDS,
     ) -> Observation:
         """Return what the guest went through between two moments of Unix time.
 
         :param undisturbed: until when its own pace is measured; `started_at` if not said.
-        :param period: of its bursts, if it works in such.
+        :param before: for how many seconds until then.
         """
-        records = self.console()
-        return observe(records, started_at, ended_at, undisturbed=undisturbed, period=period)
+        workload = self.spec.workload
+        return observe(
+            self.console(),
+            started_at,
+            ended_at,
+            undisturbed=undisturbed,
+            before=before,
+            period=workload.period_seconds,
+            duty=workload.duty,
+        )

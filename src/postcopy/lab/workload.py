@@ -67,6 +67,12 @@ class Workload:
         return int(burst[2]) / 1000 if burst else 0.0
 
     @property
+    def duty(self) -> float:
+        """For which part of its time it works; 1.0 of a guest without bursts."""
+        burst = _BURSTS.fullmatch(self.pattern)
+        return int(burst[1]) / 100 if burst else 1.0
+
+    @property
     def memory_mib(self) -> int:
         """The RAM that a guest needs for this, in MiB.
 

@@ -128,8 +128,8 @@ class FakeGuest:
         self._seen, self._wrong = seen, wrong
         self.verified = 0
 
-    def observe(self, started_at: float, ended_at: float, *, period: float) -> Observation:
-        assert (started_at, ended_at) == (1000.0, 1005.0)
+    def observe(self, started_at: float, ended_at: float, *, before: float) -> Observation:
+        assert (started_at, ended_at, before) == (1000.0, 1005.0, 2.0)
         return self._seen
 
     async def verify(self) -> Verdict:
