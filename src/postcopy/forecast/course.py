@@ -169,7 +169,7 @@ class Course:
         yield from self._stand(harm.stop_seconds)
         self._left.send_rest(rest)
         freeze = downtime + harm.resume_seconds
-        self._left.lost_seconds += freeze
+        self._left.lost_seconds += self._guest.active_seconds(stopped_at, stopped_at + freeze)
         return self._result(End.PRECOPY, self._now, downtime=downtime, freeze=freeze)
 
     def _tail(self, left: float) -> float:
@@ -188,7 +188,9 @@ class Course:
         began = self._now
         self._now, _ = yield Leg(began, left.memory_bytes + left.disk_bytes, began, math.inf)
         left.send_rest(left.memory_bytes)
-        left.lost_seconds += missing.lost(harm, self._now - began, link.bandwidth)
+        harmed_until = max(self._now, switched_at + missing.freeze_seconds)
+        working = self._guest.active_share(switched_at, harmed_until)
+        left.lost_seconds += working * missing.lost(harm, self._now - began, link.bandwidth)
         return self._result(
             End.POSTCOPY,
             self._now,

@@ -58,7 +58,7 @@ class Curve:
             if each.sequential:
                 sequential.append(each)
             elif each.size_bytes > 0:
-                at_random.append((each.size_bytes, -each.rate))
+                at_random.append((each.size_bytes, -each.rate / each.size_bytes))
         set_ = object.__setattr__
         set_(self, "size_bytes", size)
         set_(self, "rate", rate)
@@ -69,7 +69,7 @@ class Curve:
         """Return W(`seconds`) in bytes."""
         total = 0.0
         for size, slope in self._at_random:
-            total -= size * _expm1(slope * seconds / size)
+            total -= size * _expm1(slope * seconds)
         for each in self._sequential:
             total += each.dirtied(seconds)
         return total

@@ -20,7 +20,12 @@ class Missing(NamedTuple):
     swept: tuple[float, float] = (0.0, 0.0)
 
     def lost(self, harm: Harm, seconds: float, bandwidth: float) -> float:
-        """Return the guest-seconds lost until all has come, which takes so long."""
+        """Return what a guest that works all the time loses until all has come.
+
+        In guest-seconds.
+
+        :param seconds: how long that takes.
+        """
         share, rate = self.swept
         slowed = harm.lost(seconds, self.waits) + share * harm.stalled(seconds, rate, bandwidth)
         return max(self.freeze_seconds, harm.stop_seconds + min(seconds, slowed))

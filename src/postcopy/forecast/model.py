@@ -52,6 +52,10 @@ class Guest:
         """Return for how long of a time, in seconds since the start, the guest writes."""
         return self.bursts.active_seconds(begin, end) if self.bursts else end - begin
 
+    def active_share(self, begin: float, end: float) -> float:
+        """Return for which part of a time the guest writes: at rest it misses nothing."""
+        return self.active_seconds(begin, end) / (end - begin) if end > begin else 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:

@@ -59,6 +59,7 @@ class Outstanding:
         self.sent_bytes += min(memory, to_send)
         unsent = max(0.0, 1 - memory / to_send) if to_send > 0 else 0.0
         active = self._guest.active_seconds(begin, min(end, stopped_from))
+        self.lost_seconds += self.throttle * max(0.0, active)
         active = max(0.0, active) * (1 - self.throttle)
         dirtied = 0.0
         for i, each in enumerate(self._sets):
@@ -68,7 +69,6 @@ class Outstanding:
             # Of what was dirtied, some was still to be sent anyway.
             self._hot[i] = pending + (1 - pending / each.size_bytes) * fresh if fresh else pending
         self._cold *= unsent
-        self.lost_seconds += self.throttle * (end - begin)
         if self._auto_converge:
             self._converge(dirtied, memory)
 
@@ -97,14 +97,11 @@ class Outstanding:
         cold_size = guest.content_bytes - size
         hot_missing = sum(self._hot) / size if size > 0 else 0.0
         cold_missing = self._cold / cold_size if cold_size > 0 else 0.0
-        duty = guest.bursts.duty if guest.bursts else 1.0
         touches, swept = harm.read_rate * cold_missing, (0.0, 0.0)
         for each, pending in zip(self._sets, self._hot, strict=True):
             missing = pending / each.size_bytes if each.size_bytes > 0 else 0.0
             if each.sequential:
-                swept = max(swept, (missing * duty, each.rate))
+                swept = max(swept, (missing, each.rate))
             else:
                 touches += each.rate / guest.page_bytes * missing
-        return Missing(
-            harm.freeze(latency, hot_missing, cold_missing), touches * duty * latency, swept
-        )
+        return Missing(harm.freeze(latency, hot_missing, cold_missing), touches * latency, swept)

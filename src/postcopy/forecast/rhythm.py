@@ -55,26 +55,32 @@ class Rhythm:
             or [each.seconds for each in spells[:-1] if each.busy is busy]
             for busy in (last.busy, not last.busy)
         )
-        # A look that is partly of either kind counts as work: rests may be longer than they seem.
+        # A look that is partly of either kind counts as work: rests may be longer than they seem,
+        # and work shorter, by as much as a look at either end.
+        sign = -1 if last.busy else 1
         left = [
-            each - gone + blur
+            (each - gone + sign * blur, blur)
             for each in _some(alike)
             for blur in (0.0, last.look[0])
-            if each * (1 + _SPREAD) + blur > gone
+            if each * (1 + _SPREAD) + sign * blur > gone
         ]
         outlasted = not left
         if outlasted:
-            left = [gone * factor for factor in _OUTLASTING]
+            left = [(gone * factor, 0.0) for factor in _OUTLASTING]
         never = 1 / (len(alike) + 2) if outlasted else 0.0
         other = median(others) if others else gone
         found: list[tuple[Future, float]] = []
-        for seconds in left:
+        for seconds, blur in left:
             same = median(alike) if alike else gone + seconds
             work, rest = (same, other) if last.busy else (other, same)
-            seconds = max(seconds, _SPREAD * same / 2)
-            found.append(
-                (Future(last.busy, seconds, work, rest, self.idle), (1 - never) / len(left))
+            future = Future(
+                last.busy,
+                until_change=max(seconds, _SPREAD * same / 2),
+                work_seconds=max(work - blur, _SPREAD * work),
+                rest_seconds=rest + blur,
+                idle=self.idle,
             )
+            found.append((future, (1 - never) / len(left)))
         if never:
             found.append((replace(found[0][0], until_change=inf), never))
         return found

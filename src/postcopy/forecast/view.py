@@ -76,7 +76,7 @@ class View:
         unsent = min(left_bytes, self.tail_bytes)
         seconds = (left_bytes - unsent) / self.bandwidth
         dirty = curve(future.active(at, at + seconds) if future else seconds)
-        return seconds, self._left(unsent, dirty)
+        return seconds, self._left(unsent, dirty) if unsent else dirty
 
     def outstanding(
         self,
@@ -143,10 +143,9 @@ class View:
     def tolls(self, harm: Harm) -> Tolls:
         """Return each curve, its likelihood, and what tells what a switch would cost if it is so.
 
-        That takes the bytes that are left, and returns guest-seconds.
+        That takes the bytes that are left, and returns guest-seconds, of a guest at work.
         """
         latency = harm.latency(Link(bandwidth=self.bandwidth), 0.0, _PAGE_BYTES)
-        latency *= sum(weight * each.duty for each, weight in self.futures) or 1.0
         return [(curve, weight, self._toll(curve, harm, latency)) for curve, weight in self.curves]
 
     def _toll(self, curve: Curve, harm: Harm, latency: float) -> Callable[[float], float]:

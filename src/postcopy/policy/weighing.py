@@ -57,6 +57,15 @@ class Chance:
     luck: float = 1.0
     future: Future | None = None
 
+    def works(self, at: float, seconds: float) -> float:
+        """Return for which part of a time ahead the guest works: at rest it misses nothing.
+
+        :param at: when that begins, in seconds from now.
+        """
+        if self.future is None:
+            return 1.0
+        return self.future.active(at, at + seconds) / seconds if seconds > 0 else 1.0
+
 
 def chances(view: View, rest: float) -> tuple[Chance, ...]:
     """Return how the guest may go on."""
@@ -82,12 +91,11 @@ def weigh(
     saved = longer = stop_now = converging = 0.0
     now = view.seconds_to_send(view.left_bytes)
     for curve, weight, lost in tolls:
-        stop = price * now + (
-            resume_seconds + now if view.left_bytes <= view.limit_bytes else lost(view.left_bytes)
-        )
-        stop_now += weight * stop
+        here = Ahead(0.0, view.left_bytes, view.left_bytes <= view.limit_bytes)
         for chance in chances:
             share = weight * chance.weight
+            stop = price * now + _harm(view, here, chance, resume_seconds, lost)
+            stop_now += share * stop
             best, cost = _best(view, curve, chance, price, resume_seconds, lost, seconds_left)
             if len(chances) > 1:
                 # One that had bad luck may still wait for better.
@@ -104,15 +112,26 @@ def at_limit(
 ) -> float:
     """Return what it saves to use all of the downtime that is allowed from the next pass on."""
     saved = 0.0
-    now = view.seconds_to_send(view.left_bytes)
+    now = Ahead(0.0, view.left_bytes, converged=False)
     for curve, weight, lost in tolls:
         for chance in chances:
             end = view.at_limit(curve, chance.future)
-            rest = view.seconds_to_send(end.left_bytes)
-            cost = resume_seconds + rest if end.converged else lost(end.left_bytes)
-            gain = lost(view.left_bytes) - cost + price * (now - end.seconds - rest)
-            saved += weight * chance.weight * gain
+            longer = end.seconds + view.seconds_to_send(end.left_bytes - now.left_bytes)
+            gain = _harm(view, now, chance, resume_seconds, lost)
+            gain -= _harm(view, end, chance, resume_seconds, lost)
+            saved += weight * chance.weight * (gain - price * longer)
     return saved
+
+
+def _harm(
+    view: View, end: Ahead, chance: Chance, resume_seconds: float, lost: Callable[[float], float]
+) -> float:
+    """Return the guest-seconds that an end costs."""
+    seconds = end.left_bytes / view.bandwidth
+    if end.converged:
+        seconds += resume_seconds
+    harm = seconds if end.converged else lost(end.left_bytes)
+    return harm if chance.future is None else harm * chance.works(end.seconds, seconds)
 
 
 def _best(
@@ -128,8 +147,7 @@ def _best(
     found: tuple[Ahead, float] | None = None
     for end in view.ends(curve, chance.luck, chance.future):
         rest = view.seconds_to_send(end.left_bytes)
-        cost = price * (end.seconds + rest)
-        cost += resume_seconds + rest if end.converged else lost(end.left_bytes)
+        cost = price * (end.seconds + rest) + _harm(view, end, chance, resume_seconds, lost)
         if seconds_left is not None and end.seconds + rest > seconds_left:
             cost += end.seconds + rest  # past the deadline: as good as a freeze all along
         if found is None or cost < found[1]:
@@ -146,7 +164,8 @@ def wait(view: View, tolls: Tolls, chances: Sequence[Chance], price: float) -> t
     rests, all the time.
     """
     seconds = view.seconds_to_send(view.left_bytes)
-    now = sum(weight * lost(view.left_bytes) for _, weight, lost in tolls)
+    works = sum(chance.weight * chance.works(0.0, seconds) for chance in chances)
+    now = works * sum(weight * lost(view.left_bytes) for _, weight, lost in tolls)
     moments = [share * seconds for share in _MOMENTS]
     futures = [chance.future for chance in chances]
     moments += [at for f in futures if f is not None for at in f.rests_end if at < seconds]
@@ -158,8 +177,9 @@ def wait(view: View, tolls: Tolls, chances: Sequence[Chance], price: float) -> t
         for curve, weight, lost in tolls:
             for chance in chances:
                 left = view.outstanding(curve, wait, chance.future)
-                longer = wait + view.seconds_to_send(left) - seconds
-                gain -= weight * chance.weight * (lost(left) + price * longer)
+                rest = view.seconds_to_send(left)
+                harm = lost(left) * chance.works(wait, rest)
+                gain -= weight * chance.weight * (harm + price * (wait + rest - seconds))
         if gain > most:
             best, saved, most = wait, gain, gain
     return best, saved

@@ -71,7 +71,7 @@ def test_it_says_when_the_next_change_is_due() -> None:
     for future, _ in futures:
         assert not future.busy
         assert future.until_change == pytest.approx(3, abs=1.01)  # give or take a look
-        assert (future.work_seconds, future.rest_seconds) == (10, 5)
+        assert (future.work_seconds, future.rest_seconds) in ((10, 5), (9, 6))
 
 
 def test_a_spell_that_outlasts_all_before_it_may_never_end() -> None:

@@ -182,6 +182,30 @@ def test_bursts_rest_in_between() -> None:
     assert bursts.active_seconds(0.0, 400.0) == pytest.approx(100)
 
 
+def test_a_guest_at_rest_misses_nothing() -> None:
+    """A switch or a stop, in a burst, in a rest, and over many of either."""
+    harm = Harm(stop_seconds=0.0)
+
+    def lost(bursts: Bursts | None, at: float) -> float:
+        made = guest(4 * GIB, 2e9, 1e9, 10e9, bursts)
+        world = Scenario(guest=made, link=Link(bandwidth=1e9), harm=harm)
+        return move(world, at).guest_seconds_lost
+
+    always = lost(None, 1.0)
+    assert lost(Bursts(duty=0.5, period_seconds=20.0), 1.0) == pytest.approx(always)
+    assert lost(Bursts(duty=0.5, period_seconds=20.0, offset_seconds=10.0), 1.0) == 0.0
+    often = Bursts(duty=0.25, period_seconds=0.01)
+    assert lost(often, 1.0) == pytest.approx(always / 4, rel=0.1)
+
+    bursts = Bursts(duty=0.5, period_seconds=20.0)
+    still = replace(guest(4 * GIB, 2e9, 0, 0), bursts=bursts)
+    stop = simulate(Scenario(guest=still, link=Link(bandwidth=1e9)), Precopy())
+    assert stop.guest_seconds_lost == pytest.approx(stop.longest_freeze_seconds)
+    resting = replace(still, bursts=replace(bursts, offset_seconds=12.0))
+    stop = simulate(Scenario(guest=resting, link=Link(bandwidth=1e9)), Precopy())
+    assert stop.guest_seconds_lost == 0.0 < stop.longest_freeze_seconds
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_every_policy_runs_on_the_largest_guest_and_the_fastest_link(policy: str) -> None:
     made = guest(12 * 1024 * GIB, 8 * 1024 * GIB, 100 * GIB, 8e9)
