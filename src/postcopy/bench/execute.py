@@ -10,19 +10,21 @@ from postcopy.bench.record import Measured
 from postcopy.bench.scenario import Scenario
 from postcopy.bench.stand import Stand
 from postcopy.bench.trip import Trip, travel
-from postcopy.lab.observer import memory_verdict, whole_periods
+from postcopy.lab.observer import (
+    BASELINE_SECONDS,
+    baseline_seconds,
+    memory_verdict,
+    whole_periods,
+)
 from postcopy.migration.journal import Journal
 from postcopy.migration.outcome import Fate
 
 __all__ = ["BESIDE_SECONDS", "execute"]
 
-# How long the guest is left alone first, to know its own pace: also of one in bursts.
-_BASELINE_SECONDS = 2.0
-_BASELINE_PERIODS = 2
 # The pages that arrive last come after the end; the guest is watched until then.
 _SETTLE_SECONDS = 1.0
 
-BESIDE_SECONDS = _BASELINE_SECONDS + _SETTLE_SECONDS + 1.5
+BESIDE_SECONDS = BASELINE_SECONDS + _SETTLE_SECONDS + 1.5
 """What a run takes besides the move itself, in seconds: for estimates."""
 
 
@@ -46,7 +48,7 @@ async def execute(
     """
     guest = stand.guest
     period = scenario.workload_spec.period_seconds
-    before = whole_periods(max(_BASELINE_SECONDS, _BASELINE_PERIODS * period), period)
+    before = baseline_seconds(period)
     await asyncio.sleep(before)
     trip = await travel(guest, scenario, method, journal, patience)
     watched = whole_periods(trip.ended_at + _SETTLE_SECONDS - trip.started_at, period)
@@ -101,7 +103,7 @@ def _measured(trip: Trip, scenario: Scenario, method: Method, repeat: int) -> Me
 
 
 def _asked(measured: Measured, answers: Answers, trip: Trip) -> Measured:
-    begin, end = trip.started_at - _BASELINE_SECONDS, trip.ended_at + _SETTLE_SECONDS
+    begin, end = trip.started_at - BASELINE_SECONDS, trip.ended_at + _SETTLE_SECONDS
     work = answers.work()
     pace = work.rate_before(trip.started_at)
     return replace(

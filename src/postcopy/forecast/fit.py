@@ -62,6 +62,9 @@ def fit(
             f"it rests for {1 - bursts.duty:.0%} of the time, some"
             f" {(1 - bursts.duty) * bursts.period_seconds:.1f} s at a time"
         )
+    may_rest = not any(_would_show_rest(look, looks, floor) for look in looks)
+    if may_rest:
+        notes.append("it dirties too little to tell whether it rests now and then")
     disagreement = _disagreement(busy)
     if disagreement > _CONTRADICTION:
         notes.append("the measurements contradict each other: longer looks found less")
@@ -75,6 +78,7 @@ def fit(
         factor=min(factor, _MOST_FACTOR),
         bursts=bursts,
         rests_factor=_RESTS_FACTOR ** math.sqrt(_RESTS_LOOKS / len(looks)),
+        may_rest=may_rest,
         notes=tuple(notes),
         looks=_summed_up(busy),
     )
@@ -195,14 +199,24 @@ def _alike(look: Observation, looks: Sequence[Observation]) -> list[Observation]
 
 
 def _rests(look: Observation, looks: Sequence[Observation], floor: float) -> bool:
-    """Whether a look found far less than others of its length, or of others, if there are a few."""
+    """Whether a look found far less than others say that it must have at work."""
+    if not _would_show_rest(look, looks, floor):
+        return False
+    return look.dirtied_bytes + 2 * look.error_bytes < _at_work(look, looks) / UNEVEN
+
+
+def _would_show_rest(look: Observation, looks: Sequence[Observation], floor: float) -> bool:
+    """Whether so much is found at work that finding far less would be seen."""
+    return _at_work(look, looks) >= UNEVEN * floor
+
+
+def _at_work(look: Observation, looks: Sequence[Observation]) -> float:
+    """Return what a look finds at work at the least: others of its length, or all, if a few."""
     alike = _alike(look, looks)
     most = max(o.dirtied_bytes for o in alike) if len(alike) >= _FEW else 0.0
     if len(looks) >= 2 * _FEW:
         most = max(most, least_in(look.seconds, ((o.seconds, _at_least(o)) for o in looks)))
-    if most < UNEVEN * floor:
-        return False
-    return look.dirtied_bytes + 2 * look.error_bytes < most / UNEVEN
+    return most
 
 
 def _at_least(look: Observation) -> float:

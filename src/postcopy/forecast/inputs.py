@@ -17,6 +17,10 @@ _HARM = Harm()
 # What one connection carries at most, bounded by one processor that reads and sends pages.
 _STREAM_BANDWIDTH, _STREAM_FACTOR = 2.5e9, 1.6
 
+# A guest that may rest, for all that was seen, does so as likely as not: in turns of such lengths,
+# working for such a part of them.
+_UNSEEN_ODDS, _UNSEEN_PERIODS, _UNSEEN_DUTIES = 0.5, (0.3, 6.0), (0.1, 0.9)
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -44,6 +48,7 @@ class Dirtying:
     :param bursts: when the guest rests, if it does.
     :param rests_factor: within which the odds of its work against its rests are right, 9 times in
         10; the length of its turns within the square root of that.
+    :param may_rest: whether too little was seen to tell if it works evenly or in bursts.
     :param notes: what there is to say of the measurement.
     :param looks: what was seen of the guest at work, for the policies to know as well.
     """
@@ -52,21 +57,31 @@ class Dirtying:
     factor: float = 1.0
     bursts: Bursts | None = None
     rests_factor: float = 1.0
+    may_rest: bool = False
     notes: tuple[str, ...] = ()
     looks: tuple[Observation, ...] = ()
 
-    def draw(self, random: Random) -> Curve:
-        """Return one curve that it may be."""
+    def draw(self, random: Random) -> tuple[Curve, Bursts | None]:
+        """Return one curve that it may be, and turns that it may take."""
+        bursts = self._draw_bursts(random)
         chosen = random.choices(self.curves, [weight for _, weight in self.curves])[0][0]
         much = Known(1.0, self.factor).draw(random)
+        # Looks that do not see rests saw the mean of work and rest.
+        pace = 1 / bursts.duty if bursts is not None and self.bursts is None else 1.0
         return Curve(
-            tuple(HotSet(s.size_bytes * much, s.rate * much, s.sequential) for s in chosen.sets)
-        )
+            tuple(
+                HotSet(s.size_bytes * much, s.rate * much * pace, s.sequential) for s in chosen.sets
+            )
+        ), bursts
 
-    def draw_bursts(self, random: Random) -> Bursts | None:
+    def _draw_bursts(self, random: Random) -> Bursts | None:
         """Draw turns that it may take, and where in one the migration begins."""
         if self.bursts is None:
-            return None
+            if not self.may_rest or random.random() > _UNSEEN_ODDS:
+                return None
+            period = math.exp(random.uniform(*map(math.log, _UNSEEN_PERIODS)))
+            duty = random.uniform(*_UNSEEN_DUTIES)
+            return Bursts(duty, period, offset_seconds=random.uniform(0.0, period))
         duty = self.bursts.duty
         odds = Known(duty / (1 - duty), self.rests_factor).draw(random) if duty < 1 else math.inf
         known = Known(self.bursts.period_seconds, math.sqrt(self.rests_factor))
@@ -107,12 +122,11 @@ class Inputs:
     def draw(self, random: Random, *, preempt: bool = True) -> Scenario:
         """Return one world that agrees with what is known."""
         content = min(float(self.memory_bytes), self.content.draw(random))
-        curve = self.dirtying.draw(random)
+        curve, bursts = self.dirtying.draw(random)
         if curve.size_bytes > content:
             shrink = content / curve.size_bytes
             sets = (HotSet(s.size_bytes * shrink, s.rate, s.sequential) for s in curve.sets)
             curve = Curve(tuple(sets))
-        bursts = self.dirtying.draw_bursts(random)
         return Scenario(
             guest=Guest(
                 memory_bytes=float(self.memory_bytes),

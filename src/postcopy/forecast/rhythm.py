@@ -23,6 +23,8 @@ _LEAST_LOOKS = 2.0
 _OUTLASTING = (0.5, 1.0, 2.0)
 # Spells of one guest differ by so much.
 _SPREAD = 0.1
+# Work since the last look has to show what it would in so long, at the least.
+_SHORTEST_WORK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def _some(values: Sequence[float]) -> list[float]:
 def rhythm_of(history: History, at: float | None = None) -> Rhythm | None:
     """Return the turns that a guest takes; None for one that was not seen to change.
 
-    :param at: as of then; of the latest look if None.
+    :param at: as of the last pass's end, which this is; of the latest look if None.
     """
     seen = history.fold(add, NOTHING)
     spells = [each for each in seen.spells if at is None or each.begin < at]
@@ -110,11 +112,32 @@ def rhythm_of(history: History, at: float | None = None) -> Rhythm | None:
     inner = spells[1:-1]
     if inner and sum(each.looks for each in inner) < _LEAST_LOOKS * len(inner):
         return None  # what looks as long as its turns show of a guest is chance
+    if at is not None:
+        spells = _with_work_since(spells, seen.busy, history)
     pace = max(dirtied / seconds for seconds, dirtied, _ in seen.busy)
     # A look may have caught a bit of work at the end of a rest.
     resting = sorted(each.least for each in spells if not each.busy)
     idle = min(1 / UNEVEN, resting[len(resting) // 2] / pace)
     return Rhythm(tuple(spells), idle)
+
+
+def _with_work_since(
+    spells: list[Spell], busy: Sequence[tuple[float, float, int]], history: History
+) -> list[Spell]:
+    """Return spells, and the work that shows in the last pass and in no look: it came after those.
+
+    Else the guest is taken to rest still, and to have dirtied nothing, by who has just been told
+    that all of it is dirty.
+    """
+    last, rest = history.passes[-1], spells[-1]
+    began = history.passes[-2].at if len(history.passes) > 1 else history.started_at
+    if rest.busy or began is None or not rest.begin <= began < rest.end < last.at:
+        return spells
+    gone = last.at - rest.end
+    dirtied = last.remaining_bytes - history.bandwidth * history.downtime_limit
+    if rests((max(gone, _SHORTEST_WORK_SECONDS), dirtied), busy):
+        return spells
+    return [*spells, Spell(True, rest.end, last.at, (gone, dirtied), dirtied / gone)]
 
 
 def observed(history: History) -> list[Observation]:

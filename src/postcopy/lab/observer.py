@@ -25,6 +25,7 @@ from postcopy.lab.records import (
 
 __all__ = [
     "observe",
+    "baseline_seconds",
     "whole_periods",
     "Observation",
     "Curve",
@@ -46,6 +47,8 @@ HEARTBEAT_SECONDS = 0.020
 
 BASELINE_SECONDS = 2.0
 """How long before the start the guest's own pace is measured."""
+
+_BASELINE_BURSTS = 2
 
 SHORTEST_BASELINE_SECONDS = 0.2
 """A pace measured in less says nothing."""
@@ -124,6 +127,11 @@ def memory_verdict(observation: Observation, verdict: Verdict) -> Memory:
 def whole_periods(seconds: float, period: float) -> float:
     """Return the shortest time of whole periods that is no shorter; itself without a period."""
     return math.ceil(seconds / period) * period if period else seconds
+
+
+def baseline_seconds(period: float) -> float:
+    """Return for how long to leave a guest alone to know its pace: some bursts, if it has such."""
+    return whole_periods(max(BASELINE_SECONDS, _BASELINE_BURSTS * period), period)
 
 
 def observe(

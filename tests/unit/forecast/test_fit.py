@@ -47,7 +47,7 @@ def test_what_is_drawn_agrees_with_what_was_there_nine_times_in_ten(truth: Curve
     for seconds in (0.05, 0.2, 1.0, 2.0):
         held = 0
         for dirtying in fits:
-            draws = sorted(dirtying.draw(random)(seconds) for _ in range(60))
+            draws = sorted(dirtying.draw(random)[0](seconds) for _ in range(60))
             held += draws[2] * 0.97 <= truth(seconds) <= draws[57] * 1.03
         assert held >= 12, (seconds, held)
 
@@ -55,7 +55,7 @@ def test_what_is_drawn_agrees_with_what_was_there_nine_times_in_ten(truth: Curve
 def test_a_working_set_that_ended_is_known_for_good() -> None:
     dirtying = fit(watched(TRUTHS["flat out"]), 4 * GIB, MB)
     random = Random(1)
-    later = sorted(dirtying.draw(random)(60.0) for _ in range(200))
+    later = sorted(dirtying.draw(random)[0](60.0) for _ in range(200))
     assert later[10] > 90 * MB
     assert later[189] < 125 * MB
 
@@ -64,7 +64,7 @@ def test_one_that_has_not_ended_may_be_anything_up_to_the_memory() -> None:
     truth = Curve((HotSet(3000 * MB, 30 * MB),))
     dirtying = fit(watched(truth), 4 * GIB, MB)
     random = Random(1)
-    later = sorted(dirtying.draw(random)(1000.0) for _ in range(200))
+    later = sorted(dirtying.draw(random)[0](1000.0) for _ in range(200))
     assert later[189] > 5 * later[10]
     assert later[-1] <= 4 * GIB * 1.2
 
@@ -106,3 +106,18 @@ def test_rests_are_seen_whenever_the_looks_begin(duty: float, period: float) -> 
         duties.append(found.duty if found is not None else 1.0)
     assert duties.count(1.0) <= 1
     assert sum(duties) / len(duties) == pytest.approx(duty, abs=0.25)
+
+
+def test_of_a_guest_that_dirties_too_little_to_see_rests_either_is_possible() -> None:
+    slow, fast = TRUTHS["slow"], TRUTHS["flat out"]
+    assert not fit(watched(fast), 4 * GIB, MB).may_rest
+    seen = [Observation(each.seconds, 2 * MB * each.seconds, MB) for each in watched(slow)]
+    unsure = fit(seen, 4 * GIB, 2 * MB)
+    assert unsure.may_rest
+    assert any("whether it rests" in note for note in unsure.notes)
+    random = Random(1)
+    drawn = [unsure.draw(random) for _ in range(200)]
+    assert 60 < sum(bursts is None for _, bursts in drawn) < 140
+    # It dirties in its bursts what was seen in the mean.
+    much = sorted(curve(2.0 * bursts.duty) for curve, bursts in drawn if bursts is not None)
+    assert much[len(much) // 2] == pytest.approx(4 * MB, rel=0.3)

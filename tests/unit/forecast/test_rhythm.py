@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -72,6 +73,24 @@ def test_it_says_when_the_next_change_is_due() -> None:
         assert not future.busy
         assert future.until_change == pytest.approx(3, abs=1.01)  # give or take a look
         assert (future.work_seconds, future.rest_seconds) in ((10, 5), (9, 6))
+
+
+@pytest.mark.parametrize(("left", "busy"), [(100, True), (1, False)])
+def test_what_no_look_has_seen_a_pass_may_show(left: float, busy: bool) -> None:
+    # Looks have it at rest since 15 s. The pass that began then has ended half a second after the
+    # last of them, and nearly all that it rewrites is dirty: it works again.
+    made = looked(*[100] * 5, *[0] * 5, *[100] * 5)
+    for at, number in ((15.0, 2), (20.5, 3)):
+        if number == 3:
+            for second in range(16, 21):
+                look = Look(second, 1.0, 0)
+                made.add(Sample(at=second, phase=Phase.PRECOPY, looks=(look,)))
+        one = Sample(at=at, phase=Phase.PRECOPY, pass_number=number, pass_ended_at=at)
+        made.add(replace(one, remaining_bytes=left * MB, transferred_bytes=number * MB))
+    rhythm = rhythm_of(made, 20.5)
+    assert rhythm is not None
+    assert {future.busy for future, _ in rhythm.futures(20.5)} == {busy}
+    assert rhythm.spells[-1].begin == (20.0 if busy else 15.0)
 
 
 def test_a_spell_that_outlasts_all_before_it_may_never_end() -> None:
