@@ -76,7 +76,7 @@ def test_it_says_when_the_next_change_is_due() -> None:
 
 
 @pytest.mark.parametrize(("left", "busy"), [(100, True), (1, False)])
-def test_what_no_look_has_seen_a_pass_may_show(left: float, busy: bool) -> None:
+def test_what_no_look_has_seen_a_pass_may_show(left: int, busy: bool) -> None:
     # Looks have it at rest since 15 s. The pass that began then has ended half a second after the
     # last of them, and nearly all that it rewrites is dirty: it works again.
     made = looked(*[100] * 5, *[0] * 5, *[100] * 5)
