@@ -1,7 +1,9 @@
 """One run: the guest is watched undisturbed, moved, watched until all has come, and checked."""
 
 import asyncio
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from postcopy.bench.load.answers import Answers
@@ -16,16 +18,36 @@ from postcopy.lab.observer import (
     memory_verdict,
     whole_periods,
 )
+from postcopy.lab.records import Beat, Record
 from postcopy.migration.journal import Journal
 from postcopy.migration.outcome import Fate
 
-__all__ = ["BESIDE_SECONDS", "execute"]
+__all__ = ["BESIDE_SECONDS", "execute", "seconds_to_begin"]
 
 # The pages that arrive last come after the end; the guest is watched until then.
 _SETTLE_SECONDS = 1.0
 
+# Steps of this share of a whole come to all parts of it evenly, however many they are.
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
 BESIDE_SECONDS = BASELINE_SECONDS + _SETTLE_SECONDS + 1.5
 """What a run takes besides the move itself, in seconds: for estimates."""
+
+
+def seconds_to_begin(records: Sequence[Record], now: float, period: float, repeat: int) -> float:
+    """Return how long to wait with a guest in bursts, until the moment of a burst that is next.
+
+    Whether a move meets a burst or a rest is luck, which costs more than methods differ by. Each
+    repeat begins at another moment of a burst, the same one for all methods.
+
+    :param records: what the guest has said; its bursts follow its own clock (witness.c).
+    :param now: in Unix time.
+    """
+    beat = next((one for one in reversed(records) if isinstance(one, Beat)), None)
+    if beat is None:
+        return 0.0
+    clock = beat.uptime_seconds + now - beat.at
+    return (repeat * _GOLDEN % 1.0 * period - clock) % period
 
 
 async def execute(
@@ -50,6 +72,8 @@ async def execute(
     period = scenario.workload_spec.period_seconds
     before = baseline_seconds(period)
     await asyncio.sleep(before)
+    if period:
+        await asyncio.sleep(seconds_to_begin(guest.console(), time.time(), period, repeat))
     trip = await travel(guest, scenario, method, journal, patience)
     watched = whole_periods(trip.ended_at + _SETTLE_SECONDS - trip.started_at, period)
     await asyncio.sleep(max(0.0, trip.started_at + watched - time.time()))

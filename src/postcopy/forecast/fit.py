@@ -62,7 +62,9 @@ def fit(
             f"it rests for {1 - bursts.duty:.0%} of the time, some"
             f" {(1 - bursts.duty) * bursts.period_seconds:.1f} s at a time"
         )
-    may_rest = not any(_would_show_rest(look, looks, floor) for look in looks)
+    # Rests are seen by looks that follow one another, and not by a long one that takes in several.
+    short = [look for look in looks if len(_alike(look, looks)) >= _FEW] or looks
+    may_rest = not any(_would_show_rest(look, looks, floor) for look in short)
     if may_rest:
         notes.append("it dirties too little to tell whether it rests now and then")
     disagreement = _disagreement(busy)

@@ -12,11 +12,14 @@ class Missing(NamedTuple):
 
     :param freeze_seconds: its longest freeze.
     :param waits: how many seconds it would wait, at first, for each second of its own.
+    :param few: the same of each small set of pages that is missing, and how long it waits for them
+        at most: for each of them once.
     :param swept: the share of its sweep that is missing, and the sweep's rate in bytes a second.
     """
 
     freeze_seconds: float
     waits: float
+    few: tuple[tuple[float, float], ...] = ()
     swept: tuple[float, float] = (0.0, 0.0)
 
     def lost(self, harm: Harm, seconds: float, bandwidth: float) -> float:
@@ -28,4 +31,6 @@ class Missing(NamedTuple):
         """
         share, rate = self.swept
         slowed = harm.lost(seconds, self.waits) + share * harm.stalled(seconds, rate, bandwidth)
+        for waits, most in self.few:
+            slowed += min(most, harm.lost(seconds, waits))
         return max(self.freeze_seconds, harm.stop_seconds + min(seconds, slowed))

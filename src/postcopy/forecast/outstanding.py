@@ -1,5 +1,7 @@
 """What is still to be sent of a guest, while it goes on writing."""
 
+import math
+
 from postcopy.forecast.missing import Missing
 from postcopy.forecast.model import Harm, Link
 from postcopy.forecast.scenario import Scenario
@@ -98,10 +100,18 @@ class Outstanding:
         hot_missing = sum(self._hot) / size if size > 0 else 0.0
         cold_missing = self._cold / cold_size if cold_size > 0 else 0.0
         touches, swept = harm.read_rate * cold_missing, (0.0, 0.0)
+        few: list[tuple[float, float]] = []
+        seconds = self.memory_bytes / link.at(at) if link.at(at) > 0 else math.inf
         for each, pending in zip(self._sets, self._hot, strict=True):
             missing = pending / each.size_bytes if each.size_bytes > 0 else 0.0
             if each.sequential:
                 swept = max(swept, (missing, each.rate))
+                continue
+            touched = each.rate / guest.page_bytes * missing
+            most = pending / guest.page_bytes * latency
+            if most < seconds:
+                few.append((touched * latency, most))
             else:
-                touches += each.rate / guest.page_bytes * missing
-        return Missing(harm.freeze(latency, hot_missing, cold_missing), touches * latency, swept)
+                touches += touched
+        freeze = harm.freeze(latency, hot_missing, cold_missing)
+        return Missing(freeze, touches * latency, tuple(few), swept)

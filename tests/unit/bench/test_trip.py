@@ -1,5 +1,6 @@
 """One move, as far as it needs no hypervisor: how virsh is called, and what its end means."""
 
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from postcopy.bench.stand import Stand
 from postcopy.bench.trip import Trip
 from postcopy.errors import UnavailableError
 from postcopy.lab.observer import Observation
-from postcopy.lab.records import Verdict
+from postcopy.lab.records import Beat, Verdict
 from postcopy.migration.decision import Action
 from postcopy.migration.event import Acted
 from postcopy.migration.journal import Journal
@@ -249,3 +250,18 @@ async def test_of_a_server_the_answers_are_the_progress(monkeypatch: pytest.Monk
     assert found.guest_seconds_lost == pytest.approx(1.0, abs=0.05)
     assert found.latency.during["max"] == pytest.approx(1.0, abs=0.05)
     assert found.latency.before["max"] <= 0.03
+
+
+def test_moves_of_a_guest_in_bursts_begin_at_the_same_moment_of_one() -> None:
+    def begins(repeat: int, now: float) -> float:
+        records = [Beat(1000.0, 1, 61.0, 0, 0), Beat(1000.02, 2, 61.02, 0, 0)]
+        wait = execution.seconds_to_begin(records, now, 4.0, repeat)
+        assert 0.0 <= wait < 4.0
+        return (now + wait - 1000.0 + 61.0) % 4.0
+
+    assert (begins(0, 1000.5) + 2.0) % 4.0 == pytest.approx(2.0)
+    assert begins(3, 1000.5) == pytest.approx(begins(3, 1002.9))
+    moments = sorted(begins(repeat, 1000.5) for repeat in range(6))
+    gaps = [b - a for a, b in pairwise([*moments, moments[0] + 4.0])]
+    assert max(gaps) < 1.1
+    assert execution.seconds_to_begin([], 1000.5, 4.0, 1) == 0.0

@@ -152,6 +152,21 @@ def test_a_guest_loses_no_less_than_it_freezes() -> None:
     assert result.guest_seconds_lost >= result.longest_freeze_seconds > 0.1
 
 
+def test_each_page_of_a_few_is_waited_for_once() -> None:
+    """However often it writes to them: else 40 pages would cost it all of post-copy."""
+
+    def lost(*sets: HotSet) -> float:
+        made = Guest(memory_bytes=4e9, content_bytes=2e9, dirty=Curve(sets))
+        harm = Harm(read_rate=0.0, critical_pages=0.0)
+        world = Scenario(guest=made, link=Link(bandwidth=1e9), harm=harm)
+        return move(world, 1.0).guest_seconds_lost
+
+    few = HotSet(40 * 4096, 4e9)
+    assert lost(few) - lost() == pytest.approx(40 * 1.45e-3, rel=0.05)
+    many = HotSet(1e9, 4e9)
+    assert 1.3 < lost(many) < lost(many, few) < lost(many) + 0.07
+
+
 def test_a_sweep_goes_on_once_what_is_sent_has_come_past_it() -> None:
     def loss(rate: float, *, sequential: bool) -> float:
         made = Guest(
