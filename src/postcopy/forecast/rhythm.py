@@ -5,7 +5,7 @@ what a pass ahead will meet.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from statistics import median
 
@@ -18,9 +18,9 @@ __all__ = ["Rhythm", "observed", "rhythm_of"]
 
 # Spells that are not even so many looks long may as well be chance.
 _LEAST_LOOKS = 2.0
-# Nobody knows how long a spell goes on that has outlasted all before it: shorter or longer than it
-# has been, by these factors.
-_OUTLASTING = (0.5, 1.0, 2.0)
+# Nobody knows how long a spell goes on that has outlasted all before it: as likely as not for as
+# long again. So many times what it has lasted, each as likely; the last may never end.
+_OUTLASTING = (1 / 9, 3 / 7, 1.0, 7 / 3, inf)
 # Spells of one guest differ by so much.
 _SPREAD = 0.1
 # Work since the last look has to show what it would in so long, at the least.
@@ -66,14 +66,12 @@ class Rhythm:
             for blur in (0.0, last.look[0])
             if each * (1 + _SPREAD) + sign * blur > gone
         ]
-        outlasted = not left
-        if outlasted:
+        if not left:
             left = [(gone * factor, 0.0) for factor in _OUTLASTING]
-        never = 1 / (len(alike) + 2) if outlasted else 0.0
         other = median(others) if others else gone
         found: list[tuple[Future, float]] = []
         for seconds, blur in left:
-            same = median(alike) if alike else gone + seconds
+            same = median(alike) if alike else gone + min(seconds, gone)
             work, rest = (same, other) if last.busy else (other, same)
             future = Future(
                 last.busy,
@@ -82,9 +80,7 @@ class Rhythm:
                 rest_seconds=rest + blur,
                 idle=self.idle,
             )
-            found.append((future, (1 - never) / len(left)))
-        if never:
-            found.append((replace(found[0][0], until_change=inf), never))
+            found.append((future, 1 / len(left)))
         return found
 
     def resting(self, since: float) -> bool | None:

@@ -99,7 +99,9 @@ def test_a_spell_that_outlasts_all_before_it_may_never_end() -> None:
     assert rhythm is not None
     futures = rhythm.futures(50.0)
     assert any(math.isinf(future.until_change) for future, _ in futures)
-    assert min(future.until_change for future, _ in futures) >= 15
+    # As likely as not it goes on for as long as it has, and it may be over soon.
+    assert sum(weight for future, weight in futures if future.until_change >= 30) >= 0.5
+    assert min(future.until_change for future, _ in futures) < 5
 
 
 def test_a_future_counts_the_time_at_work() -> None:
