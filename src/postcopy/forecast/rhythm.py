@@ -66,12 +66,13 @@ class Rhythm:
             for blur in (0.0, last.look[0])
             if each * (1 + _SPREAD) + sign * blur > gone
         ]
+        same = median(alike) if alike else gone
         if not left:
             left = [(gone * factor, 0.0) for factor in _OUTLASTING]
+            same = max(same, gone)
         other = median(others) if others else gone
         found: list[tuple[Future, float]] = []
         for seconds, blur in left:
-            same = median(alike) if alike else gone + min(seconds, gone)
             work, rest = (same, other) if last.busy else (other, same)
             future = Future(
                 last.busy,
@@ -113,7 +114,7 @@ def rhythm_of(history: History, at: float | None = None) -> Rhythm | None:
     pace = max(dirtied / seconds for seconds, dirtied, _ in seen.busy)
     # A look may have caught a bit of work at the end of a rest.
     resting = sorted(each.least for each in spells if not each.busy)
-    idle = min(1 / UNEVEN, resting[len(resting) // 2] / pace)
+    idle = min(1 / UNEVEN, resting[(len(resting) - 1) // 2] / pace)
     return Rhythm(tuple(spells), idle)
 
 
