@@ -21,6 +21,8 @@ _LEAST_LOOKS = 2.0
 # Nobody knows how long a spell goes on that has outlasted all before it: as likely as not for as
 # long again. So many times what it has lasted, each as likely; the last may never end.
 _OUTLASTING = (1 / 9, 3 / 7, 1.0, 7 / 3, inf)
+# One whose beginning was not seen was so many times as long, each as likely.
+_CUT_OFF = (10 / 9, 10 / 7, 2.0, 10 / 3)
 # Spells of one guest differ by so much.
 _SPREAD = 0.1
 # Work since the last look has to show what it would in so long, at the least.
@@ -54,7 +56,12 @@ class Rhythm:
         # When the first began was not seen, so that it was longer: better than nothing.
         alike, others = (
             [each.seconds for each in spells[1:-1] if each.busy is busy]
-            or [each.seconds for each in spells[:-1] if each.busy is busy]
+            or [
+                each.seconds * longer
+                for each in spells[: min(1, len(spells) - 1)]
+                if each.busy is busy
+                for longer in _CUT_OFF
+            ]
             for busy in (last.busy, not last.busy)
         )
         # A look that is partly of either kind counts as work: rests may be longer than they seem,
