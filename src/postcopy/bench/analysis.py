@@ -186,7 +186,7 @@ def analyse(runs: Sequence[Measured], price: float, figure: str = "cost") -> Ana
 
 def _case(scenario: Scenario, found: dict[str, list[Measured]], figure: str, price: float) -> Case:
     # The first repeat has them in the order of the suite.
-    methods = sorted(found, key=lambda method: min(run.started_at for run in found[method]))
+    methods = list(found)  # in the order of the record
     oracle = _oracle(found, price) if figure == "cost" else None
     reference = oracle or _first_that_moved(methods, found)
     against = figure_of(_measured(found[reference]), figure, price)
