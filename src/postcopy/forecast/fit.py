@@ -64,7 +64,7 @@ def fit(
         )
     # Rests are seen by looks that follow one another, and not by a long one that takes in several.
     short = [look for look in looks if len(_alike(look, looks)) >= _FEW] or looks
-    may_rest = not any(_would_show_rest(look, looks, floor) for look in short)
+    may_rest = not any(_is_told_apart(_at_work(look, looks), floor) for look in short)
     if may_rest:
         notes.append("it dirties too little to tell whether it rests now and then")
     disagreement = _disagreement(busy)
@@ -202,14 +202,13 @@ def _alike(look: Observation, looks: Sequence[Observation]) -> list[Observation]
 
 def _rests(look: Observation, looks: Sequence[Observation], floor: float) -> bool:
     """Whether a look found far less than others say that it must have at work."""
-    if not _would_show_rest(look, looks, floor):
-        return False
-    return look.dirtied_bytes + 2 * look.error_bytes < _at_work(look, looks) / UNEVEN
+    most = _at_work(look, looks)
+    return _is_told_apart(most, floor) and look.dirtied_bytes + 2 * look.error_bytes < most / UNEVEN
 
 
-def _would_show_rest(look: Observation, looks: Sequence[Observation], floor: float) -> bool:
+def _is_told_apart(most: float, floor: float) -> bool:
     """Whether so much is found at work that finding far less would be seen."""
-    return _at_work(look, looks) >= UNEVEN * floor
+    return most >= UNEVEN * floor
 
 
 def _at_work(look: Observation, looks: Sequence[Observation]) -> float:

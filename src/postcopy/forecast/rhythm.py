@@ -58,7 +58,7 @@ class Rhythm:
             [each.seconds for each in spells[1:-1] if each.busy is busy]
             or [
                 each.seconds * longer
-                for each in spells[: min(1, len(spells) - 1)]
+                for each in spells[:-1][:1]
                 if each.busy is busy
                 for longer in _CUT_OFF
             ]
