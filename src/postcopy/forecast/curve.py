@@ -8,14 +8,14 @@ all writes hit clean pages at first, almost none once most of the set is dirty.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 __all__ = ["Curve", "HotSet", "Observation", "least_in"]
 
 _expm1 = math.expm1
 
 
-@dataclass(frozen=True, slots=True)
-class HotSet:
+class HotSet(NamedTuple):
     """Pages that are rewritten.
 
     :param size_bytes: how much memory they are.
@@ -75,8 +75,7 @@ class Curve:
         return total
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """What was seen of a curve: in so many seconds, so many bytes became dirty.
 
     :param error_bytes: the standard error of that, besides what any such look is wrong by.

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from postcopy.forecast.curve import Curve, Observation, least_in
 from postcopy.forecast.rhythm import Rhythm, observed, rhythm_of
@@ -15,7 +16,7 @@ __all__ = ["time_left", "view_of", "watched_from_the_start"]
 
 # Guests change: a pass counts for this much of the one after it.
 _FADING = 0.8
-_MOST_PASSES_KEPT = 12
+_MOST_PASSES_KEPT = 10
 # A pass is what the guest dirtied within this relative standard error.
 _ERROR = 0.07
 # A pass that has sent less than the rest of this says nothing.
@@ -116,15 +117,13 @@ def _observations(history: History, rhythm: Rhythm | None) -> list[Observation]:
 
     bandwidth, most = history.bandwidth, _most(history)
     limit = bandwidth * history.downtime_limit
+    passes = history.passes[-_MOST_PASSES_KEPT - 1 :]
     seen: list[Observation] = []
-    before: Sample | None = None
-    for one in history.passes:
-        if before is not None:
-            unsent = min(_unsent(before, one, bandwidth, limit), _MOST_UNSENT * most)
-            seen.append(dirtied(before.at, one, unsent, most))
-        elif (seconds := _first_seconds(history)) is not None:
-            seen.append(dirtied(one.at - seconds, one))
-        before = one
+    if passes[0] is history.passes[0] and (seconds := _first_seconds(history)) is not None:
+        seen.append(dirtied(passes[0].at - seconds, passes[0]))
+    for before, one in pairwise(passes):
+        unsent = min(_unsent(before, one, bandwidth, limit), _MOST_UNSENT * most)
+        seen.append(dirtied(before.at, one, unsent, most))
     if not seen:
         # Watched from the middle of a pass: all that is known is what that pass left.
         last = history.passes[-1]
@@ -134,7 +133,11 @@ def _observations(history: History, rhythm: Rhythm | None) -> list[Observation]:
 
 def _most(history: History) -> float:
     """Return the most that a pass left, which is about all that the guest dirties."""
-    return max(1.0, *(float(one.remaining_bytes) for one in history.passes))
+    return history.fold(_larger, 1.0)
+
+
+def _larger(most: float, sample: Sample) -> float:
+    return max(most, float(sample.remaining_bytes)) if sample.pass_ended else most
 
 
 def _anchor(seen: Sequence[Observation], looks: Sequence[Observation]) -> Observation:

@@ -53,33 +53,29 @@ class Rhythm:
         spells = [each for each in self.spells if each.begin < now]
         last = spells[-1]
         gone = now - last.begin
-        # When the first began was not seen, so that it was longer: better than nothing.
         alike, others = (
             [each.seconds for each in spells[1:-1] if each.busy is busy]
-            or [
-                each.seconds * longer
-                for each in spells[:-1][:1]
-                if each.busy is busy
-                for longer in _CUT_OFF
-            ]
             for busy in (last.busy, not last.busy)
         )
+        # When the first began was not seen, so that it was longer: better than nothing.
+        first = spells[0]
+        longer = [first.seconds * factor for factor in _CUT_OFF] if len(spells) > 1 else []
+        expected = _some(alike) or (longer if first.busy is last.busy else [])
+        others = others or (longer if first.busy is not last.busy else [])
         # A look that is partly of either kind counts as work: rests may be longer than they seem,
         # and work shorter, by as much as a look at either end.
         sign = -1 if last.busy else 1
         left = [
             (each - gone + sign * blur, blur)
-            for each in _some(alike)
+            for each in expected
             for blur in (0.0, last.look[0])
             if each * (1 + _SPREAD) + sign * blur > gone
-        ]
-        same = median(alike) if alike else gone
-        if not left:
-            left = [(gone * factor, 0.0) for factor in _OUTLASTING]
-            same = max(same, gone)
+        ] or [(gone * factor, 0.0) for factor in _OUTLASTING]
         other = median(others) if others else gone
         found: list[tuple[Future, float]] = []
         for seconds, blur in left:
+            # The turn under way tells of later ones like it: it alone, if no other was seen whole.
+            same = median([*alike, gone + seconds - sign * blur])
             work, rest = (same, other) if last.busy else (other, same)
             future = Future(
                 last.busy,

@@ -146,23 +146,34 @@ class View:
         That takes the bytes that are left, and returns guest-seconds, of a guest at work.
         """
         latency = harm.latency(Link(bandwidth=self.bandwidth), 0.0, _PAGE_BYTES)
-        return [(curve, weight, self._toll(curve, harm, latency)) for curve, weight in self.curves]
+        least, most = (harm.freeze(latency, share, 0.0) for share in (0.0, 1.0))
+        return [
+            (curve, weight, self._toll(curve, harm, latency, least, most - least))
+            for curve, weight in self.curves
+        ]
 
-    def _toll(self, curve: Curve, harm: Harm, latency: float) -> Callable[[float], float]:
+    def _toll(
+        self, curve: Curve, harm: Harm, latency: float, least: float, more: float
+    ) -> Callable[[float], float]:
+        """Return what a switch costs a guest of that curve.
+
+        :param least: its longest freeze if nothing hot is missing.
+        :param more: how much longer that is if all of it is.
+        """
         # Asked for hundreds of times a pass: what does not hang on what is left is known before.
         waits = curve(_INSTANT_SECONDS) / _INSTANT_SECONDS / _PAGE_BYTES * latency
         sweep = max((each.rate for each in curve.sets if each.sequential), default=0.0)
         stalled = harm.stalled(1.0, sweep, self.bandwidth) if sweep else 0.0
-        least, most = (harm.freeze(latency, share, 0.0) for share in (0.0, 1.0))
-        size, bandwidth, stop = curve.size_bytes, self.bandwidth, harm.stop_seconds
+        size, bandwidth = curve.size_bytes, self.bandwidth
+        stop, slows = harm.stop_seconds, harm.lost
 
         def lost(left_bytes: float) -> float:
             seconds = left_bytes / bandwidth
             share = left_bytes / size if left_bytes < size else 1.0
-            slowed = harm.lost(seconds, waits * share)
+            slowed = slows(seconds, waits * share)
             if sweep:
                 # What goes straight on looks like a sweep, and may be slow writes at random too.
                 slowed = (slowed + share * stalled * seconds) / 2
-            return max(stop + slowed, least + (most - least) * share)
+            return max(stop + slowed, least + more * share)
 
         return lost

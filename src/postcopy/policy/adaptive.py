@@ -42,6 +42,9 @@ _LESS = 0.8
 # Whoever goes on may wait later as well, but for where pre-copy then ends: waiting now counts in
 # full against those ends alone, and else for so much.
 _WAIT_COUNTS = 0.5
+# A guest at rest misses nothing, whether it is switched or pre-copy ends. A switch is worth its
+# risk if it saves so much of what it costs.
+_WORTH_A_SWITCH = 0.05
 # A sample that comes this much too early still counts.
 _EARLY_SECONDS = 0.05
 
@@ -126,7 +129,8 @@ class Adaptive:
                     " and less is not worth the time"
                 )
                 return Decision(Action.LIMIT_DOWNTIME, reason, allowed)
-        if weighed.saved > gained * max(weighed.converging, _WAIT_COUNTS):
+        risk = _WORTH_A_SWITCH * weighed.stop * weighed.converging if view.futures else 0.0
+        if weighed.saved + risk > gained * max(weighed.converging, _WAIT_COUNTS):
             return Decision(Action.CONTINUE, weighed.say(passes, self.price))
         if fits:
             return Decision(

@@ -129,8 +129,9 @@ def _harm(
     """Return the guest-seconds that an end costs."""
     seconds = end.left_bytes / view.bandwidth
     if end.converged:
-        seconds += resume_seconds
-    harm = seconds if end.converged else lost(end.left_bytes)
+        harm = seconds = seconds + resume_seconds
+    else:
+        harm = lost(end.left_bytes)
     return harm if chance.future is None else harm * chance.works(end.seconds, seconds)
 
 
@@ -146,7 +147,7 @@ def _best(
     """Return the best end that going on can come to, and its cost in guest-seconds."""
     found: tuple[Ahead, float] | None = None
     for end in view.ends(curve, chance.luck, chance.future):
-        rest = view.seconds_to_send(end.left_bytes)
+        rest = end.left_bytes / view.bandwidth
         cost = price * (end.seconds + rest) + _harm(view, end, chance, resume_seconds, lost)
         if seconds_left is not None and end.seconds + rest > seconds_left:
             cost += end.seconds + rest  # past the deadline: as good as a freeze all along

@@ -104,6 +104,23 @@ def test_a_spell_that_outlasts_all_before_it_may_never_end() -> None:
     assert min(future.until_change for future, _ in futures) < 5
 
 
+def test_later_turns_are_at_least_as_long_as_the_only_one_that_was_seen() -> None:
+    # When the first rest began was not seen; the second has gone on for 6 s.
+    rhythm = rhythm_of(looked(*[0] * 2, *[100] * 5, *[0] * 6))
+    assert rhythm is not None
+    for future, _ in rhythm.futures(13.0):
+        assert not future.busy
+        assert future.rest_seconds >= 6
+        assert future.rest_seconds == pytest.approx(6 + future.until_change, abs=1.01)
+
+
+def test_a_turn_that_lasts_longer_than_others_is_one_of_them() -> None:
+    made = looked(*[100] * 5, *[0] * 5, *[100] * 5, *[0] * 5, *[100] * 5, *[0] * 30)
+    rhythm = rhythm_of(made)
+    assert rhythm is not None
+    assert {future.rest_seconds for future, _ in rhythm.futures(55.0)} == {5}
+
+
 def test_a_future_counts_the_time_at_work() -> None:
     future = Future(True, 4, 10, 5, 0.0)
     assert future.active(0, 4) == 4

@@ -81,6 +81,15 @@ def test_while_it_waits_within_a_pass_it_goes_by_what_it_sees() -> None:
     assert result.cost(PRICE) < 0.9 * simulate(scenario, AfterFirstPass()).cost(PRICE)
 
 
+@pytest.mark.parametrize("offset", [5.0, 6.0, 7.0])
+def test_a_guest_at_rest_is_not_switched_where_precopy_ends_in_its_rest(offset: float) -> None:
+    # A pass over its hot set takes 3.4 s, and its rests 14 s: the first pass is over in one.
+    scenario = large(4, 16e9, bursts=Bursts(0.3, 20, offset))
+    result = simulate(replace(scenario, watched=True), Adaptive(), samples_a_pass=32)
+    assert result.end is End.PRECOPY
+    assert result.cost(PRICE) <= 1.1 * oracle(scenario)
+
+
 def test_it_does_not_wait_for_a_lull_that_is_over_before_a_pass_is() -> None:
     scenario = large(4, 16e9, bursts=Bursts(0.5, 3))
     assert simulate(scenario, Adaptive(rest=0.5, lull=1.5)).passes < 6
