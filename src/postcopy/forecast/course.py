@@ -51,6 +51,7 @@ class Course:
         self._scenario, self._guest, self._way = scenario, scenario.guest, way
         self._poll_seconds, self._most_seconds = poll_seconds, most_seconds
         self._samples_a_pass = samples_a_pass
+        self._armed = policy.uses_postcopy
         self._left = Outstanding(scenario)
         self._watch = Supervision(scenario, policy, way, self._left)
         self._now = 0.0
@@ -168,22 +169,29 @@ class Course:
     def _complete(self) -> Steps:
         """Stop the guest and send the rest."""
         harm = self._scenario.harm
+        left = self._left_at_the_end()
+        rest = harm.tail_share * left
+        # What is not left any more when the guest is stopped has gone before.
+        before = max(0.0, left - rest)
+        self._now, _ = yield Leg(self._now, before, self._now, math.inf)
         stopped_at = self._now if self._watch.paused_at is None else self._watch.paused_at
-        rest = self._tail(self._left.memory_bytes)
         self._now, _ = yield Leg(self._now, rest, self._now, math.inf)
         downtime = self._now - stopped_at
         yield from self._stand(harm.stop_seconds)
-        self._left.send_rest(rest)
+        self._left.send_rest(before + rest)
         freeze = downtime + harm.resume_seconds
         self._left.lost_seconds += self._guest.active_seconds(stopped_at, stopped_at + freeze)
+        if self._armed:
+            downtime += harm.counted_share * harm.resume_seconds
         return self._result(End.PRECOPY, self._now, downtime=downtime, freeze=freeze)
 
-    def _tail(self, left: float) -> float:
-        """Return what is really sent of the rest that is left when pre-copy ends."""
+    def _left_at_the_end(self) -> float:
+        """Return what is left when pre-copy is about to end."""
+        left = self._left.memory_bytes
         if self._number == 1 and self._guest.memory_bytes > 0:
             # The first pass ends while there is some of all memory left, zeros included.
             left *= self._guest.content_bytes / self._guest.memory_bytes
-        return left * self._scenario.harm.tail_share
+        return left
 
     def _switch(self) -> Steps:
         """Go on at the destination, and have what is missing sent after."""
@@ -200,7 +208,7 @@ class Course:
         return self._result(
             End.POSTCOPY,
             self._now,
-            downtime=harm.switch_seconds,
+            downtime=round(harm.switch_seconds, 3),  # it is counted in milliseconds
             freeze=missing.freeze_seconds,
             risk=self._now - switched_at,
             switched_at=switched_at,

@@ -22,9 +22,12 @@ __all__ = ["fit"]
 _NINETY = 1.645
 # What any look misreads by, besides what it says itself: windows are not exact, guests not even.
 _LOOK_ERROR, _LEAST_ERROR = 0.05, 0.03
+_FOUND_NOTHING = 0.3
 # Looks of about the same length, by this factor, are told from each other by what they found, if
 # there are a few.
 _SAME_LENGTH, _FEW = 1.2, 3
+# Turns that are not so many looks long are not seen, or not often enough.
+_UNSEEN_LOOKS = 3
 # How well so many looks tell the odds of work against rest, by a factor 9 times in 10.
 _RESTS_LOOKS, _RESTS_FACTOR = 8, 3.0
 # Longer looks at the same guest that find less than shorter ones did, by this factor, contradict
@@ -55,7 +58,12 @@ def fit(
         raise UsageError("nothing was measured", hint="say how the guest writes: --dirty")
     notes: list[str] = []
     floor = max(resolution_bytes, 1.0)
-    looks = [Observation(o.seconds, max(o.dirtied_bytes, floor / 2), o.error_bytes) for o in seen]
+    # One that found nothing says that it is less than it errs by, not that it is nothing.
+    least = [max(floor / 2, _FOUND_NOTHING * o.error_bytes) for o in seen]
+    looks = [
+        Observation(o.seconds, max(o.dirtied_bytes, few), o.error_bytes)
+        for o, few in zip(seen, least, strict=True)
+    ]
     bursts, busy = _bursts(looks, floor)
     if bursts is not None:
         notes.append(
@@ -64,8 +72,9 @@ def fit(
         )
     # Rests are seen by looks that follow one another, and not by a long one that takes in several.
     short = [look for look in looks if len(_alike(look, looks)) >= _FEW] or looks
-    may_rest = not any(_is_told_apart(_at_work(look, looks), floor) for look in short)
-    if may_rest:
+    telling = [look.seconds for look in looks if _is_told_apart(_at_work(look, looks), floor)]
+    unseen = _UNSEEN_LOOKS * min(telling) if set(telling) & {o.seconds for o in short} else math.inf
+    if unseen == math.inf:
         notes.append("it dirties too little to tell whether it rests now and then")
     disagreement = _disagreement(busy)
     if disagreement > _CONTRADICTION:
@@ -80,7 +89,7 @@ def fit(
         factor=min(factor, _MOST_FACTOR),
         bursts=bursts,
         rests_factor=_RESTS_FACTOR ** math.sqrt(_RESTS_LOOKS / len(looks)),
-        may_rest=may_rest,
+        unseen_seconds=unseen,
         notes=tuple(notes),
         looks=_summed_up(busy),
     )

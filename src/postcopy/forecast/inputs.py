@@ -16,12 +16,14 @@ _NINETY = 1.645
 _HARM = Harm()
 # Pre-copy ends with so much of what may be left: QEMU looks now and then, measures its own
 # bandwidth, and most of an idle guest's last memory is zeros.
-_TAIL_SHARES = (0.5, 1.1)
+_TAIL_SHARES = (0.4, 1.1)
+# What a guest loses while pages come in is known within this factor, whatever else is known of it.
+_SLOWING_FACTOR = 1.3
 # What one connection carries at most, bounded by one processor that reads and sends pages.
 _STREAM_BANDWIDTH, _STREAM_FACTOR = 2.5e9, 1.6
 
-# A guest that may rest, for all that was seen, does so as likely as not: in turns of such lengths,
-# working for such a part of them.
+# A guest whose turns would not have been seen takes some as likely as not: of such lengths, each as
+# likely as twice that, and working for such a part of them.
 _UNSEEN_ODDS, _UNSEEN_PERIODS, _UNSEEN_DUTIES = 0.5, (0.3, 6.0), (0.1, 0.9)
 
 
@@ -51,7 +53,8 @@ class Dirtying:
     :param bursts: when the guest rests, if it does.
     :param rests_factor: within which the odds of its work against its rests are right, 9 times in
         10; the length of its turns within the square root of that.
-    :param may_rest: whether too little was seen to tell if it works evenly or in bursts.
+    :param unseen_seconds: turns shorter than this would not have been seen; infinite if it dirties
+        too little to see any.
     :param notes: what there is to say of the measurement.
     :param looks: what was seen of the guest at work, for the policies to know as well.
     """
@@ -60,7 +63,7 @@ class Dirtying:
     factor: float = 1.0
     bursts: Bursts | None = None
     rests_factor: float = 1.0
-    may_rest: bool = False
+    unseen_seconds: float = 0.0
     notes: tuple[str, ...] = ()
     looks: tuple[Observation, ...] = ()
 
@@ -80,9 +83,9 @@ class Dirtying:
     def _draw_bursts(self, random: Random) -> Bursts | None:
         """Draw turns that it may take, and where in one the migration begins."""
         if self.bursts is None:
-            if not self.may_rest or random.random() > _UNSEEN_ODDS:
-                return None
             period = math.exp(random.uniform(*map(math.log, _UNSEEN_PERIODS)))
+            if period > self.unseen_seconds or random.random() > _UNSEEN_ODDS:
+                return None
             duty = random.uniform(*_UNSEEN_DUTIES)
             return Bursts(duty, period, offset_seconds=random.uniform(0.0, period))
         duty = self.bursts.duty
@@ -146,13 +149,14 @@ class Inputs:
                 preempt=preempt,
                 stop_seconds=Known(_HARM.stop_seconds, 2.0).draw(random),
                 resume_seconds=Known(_HARM.resume_seconds, 1.8).draw(random),
-                switch_seconds=Known(_HARM.switch_seconds, 4.0).draw(random),
+                switch_seconds=Known(_HARM.switch_seconds, 5.0).draw(random),
                 tail_share=random.uniform(*_TAIL_SHARES),
                 queue_bytes=Known(_HARM.queue_bytes, 1.5).draw(random),
                 request_seconds=Known(_HARM.request_seconds, 2.5).draw(random),
                 critical_pages=Known(_HARM.critical_pages, 1.6).draw(random),
                 read_rate=Known(_HARM.read_rate, 10.0).draw(random),
                 sweep_place=random.random(),
+                slowing=Known(_HARM.slowing, _SLOWING_FACTOR).draw(random),
             ),
             downtime_limit=self.downtime_limit,
             looks=tuple((each.seconds, each.dirtied_bytes) for each in self.dirtying.looks),

@@ -33,4 +33,5 @@ class Missing(NamedTuple):
         slowed = harm.lost(seconds, self.waits) + share * harm.stalled(seconds, rate, bandwidth)
         for waits, most in self.few:
             slowed += min(most, harm.lost(seconds, waits))
-        return max(self.freeze_seconds, harm.stop_seconds + min(seconds, slowed))
+        slowed = min(seconds + harm.settle_seconds, harm.slowing * slowed)
+        return max(self.freeze_seconds, harm.stop_seconds + slowed)

@@ -112,6 +112,8 @@ class Harm:
     :param stop_seconds: device state and the hand-over, whatever the memory.
     :param resume_seconds: how long a guest that was stopped for the last of its memory is at rest,
         besides what hypervisors call the downtime.
+    :param counted_share: of that, what they call downtime all the same where post-copy might have
+        been used: the source then waits for the destination to say that it runs.
     :param switch_seconds: the part of `stop_seconds` that hypervisors call a switch's downtime:
         until the source has sent the devices' state.
     :param tail_share: of what may be left when pre-copy ends, the part that is: QEMU looks only
@@ -126,11 +128,14 @@ class Harm:
     :param read_rate: pages of cold memory that it looks at for the first time, a second.
     :param sweep_place: for what part of the time the pages that a sweep comes to are ahead of those
         that are sent.
+    :param settle_seconds: for how long after the last page a guest may still be slowed.
+    :param slowing: how much more a guest that misses pages is slowed than its curve says.
     """
 
     stop_seconds: float = 0.02
     resume_seconds: float = 0.07
-    switch_seconds: float = 0.004
+    counted_share: float = 0.5
+    switch_seconds: float = 0.001
     tail_share: float = 0.9
     queue_bytes: float = 1.25e6
     preempt: bool = True
@@ -140,6 +145,8 @@ class Harm:
     written_share: float = 0.4
     read_rate: float = 200.0
     sweep_place: float = 0.5
+    settle_seconds: float = 0.3
+    slowing: float = 1.0
 
     def latency(self, link: Link, at: float, page_bytes: int) -> float:
         """Return how long one requested page takes, in seconds."""

@@ -2,12 +2,16 @@
 
 import enum
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from postcopy.migration.phase import Phase
 
 __all__ = ["Fate", "Figures", "Outcome"]
+
+# A downtime that takes in all of post-copy is this part of it, at the least, and longer than any
+# that was really counted: a switch stops the guest for a few milliseconds.
+_ALL_OF_IT, _LONG_FOR_A_SWITCH_SECONDS = 0.7, 0.1
 
 
 class Fate(enum.StrEnum):
@@ -65,6 +69,18 @@ class Figures:
     """The mean time a requested page took, where the destination measured it."""
     latency_buckets: tuple[int, ...] | None = None
     """How many requested pages took 2^N to 2^(N+1) microseconds; N counts from 0."""
+
+    def after_switch(self, postcopy_seconds: float) -> "Figures":
+        """Return them as they are to be understood of a migration that ended in post-copy.
+
+        QEMU counts milliseconds, and takes a downtime of none for one that it has not counted yet:
+        at the end it counts all of post-copy, in which the guest runs (``migration_downtime_end``).
+
+        :param postcopy_seconds: how long the guest's memory was on both hosts.
+        """
+        counted = self.downtime_seconds or 0.0
+        anew = counted > max(_ALL_OF_IT * postcopy_seconds, _LONG_FOR_A_SWITCH_SECONDS)
+        return replace(self, downtime_seconds=0.0) if anew else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

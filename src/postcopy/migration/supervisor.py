@@ -67,6 +67,7 @@ class Supervisor:
             recover_seconds=recover_seconds,
         )
         self._noted = 0
+        self._spread_at: float | None = None
 
     @property
     def phase(self) -> Phase:
@@ -98,11 +99,14 @@ class Supervisor:
                 figures = await self._driver.figures()
             except PostcopyError as problem:
                 self._tell(Noted(self._clock.now(), f"no figures: {problem.message}"))
+        ended_at = self._clock.now()
+        if self._spread_at is not None:
+            figures = figures.after_switch(ended_at - self._spread_at)
         outcome = Outcome(
             fate=Fate.of(self.phase),
             phase=self.phase,
             started_at=started_at,
-            ended_at=self._clock.now(),
+            ended_at=ended_at,
             switched_at=self._steering.switched_at,
             switch_latency_seconds=self._steering.switch_latency_seconds,
             error=error,
@@ -199,6 +203,8 @@ class Supervisor:
         except IllegalTransitionError as error:
             self._tell(Noted(sample.at, error.message))
             return None
+        if self._spread_at is None and sample.phase.spread:
+            self._spread_at = sample.at
         self._history.add(sample)
         return before
 

@@ -108,12 +108,33 @@ def test_rests_are_seen_whenever_the_looks_begin(duty: float, period: float) -> 
     assert sum(duties) / len(duties) == pytest.approx(duty, abs=0.25)
 
 
+def test_turns_shorter_than_the_looks_that_would_show_them_are_possible() -> None:
+    # Half a second is the shortest look that tells work from rest.
+    seen = [
+        Observation(each.seconds, 3 * MB * each.seconds, MB / 5) for each in watched(TRUTHS["slow"])
+    ]
+    known = fit(seen, 4 * GIB, MB / 3)
+    assert known.unseen_seconds == pytest.approx(1.5)
+    assert not any("whether it rests" in note for note in known.notes)
+    random = Random(1)
+    turns = [bursts for _, bursts in (known.draw(random) for _ in range(400)) if bursts is not None]
+    assert 60 < len(turns) < 160
+    assert max(each.period_seconds for each in turns) < 1.5
+
+
+def test_a_look_that_finds_nothing_is_not_taken_to_say_that_there_was_nothing() -> None:
+    found = fit([Observation(2.0, 0.0, MB), Observation(0.5, 0.8 * MB, MB / 4)], GIB, MB / 15)
+    random = Random(1)
+    later = sorted(found.draw(random)[0](10.0) for _ in range(200))
+    assert later[100] > 0.7 * MB
+
+
 def test_of_a_guest_that_dirties_too_little_to_see_rests_either_is_possible() -> None:
     slow, fast = TRUTHS["slow"], TRUTHS["flat out"]
-    assert not fit(watched(fast), 4 * GIB, MB).may_rest
+    assert fit(watched(fast), 4 * GIB, MB).unseen_seconds == pytest.approx(0.3)
     seen = [Observation(each.seconds, 4 * MB * each.seconds, MB) for each in watched(slow)]
     unsure = fit(seen, 4 * GIB, 2 * MB)
-    assert unsure.may_rest
+    assert unsure.unseen_seconds == math.inf
     assert any("whether it rests" in note for note in unsure.notes)
     random = Random(1)
     drawn = [unsure.draw(random) for _ in range(200)]

@@ -123,6 +123,24 @@ def test_a_guest_that_was_stopped_is_at_work_again_a_little_later() -> None:
     assert result.guest_seconds_lost == pytest.approx(result.longest_freeze_seconds)
 
 
+def test_of_that_hypervisors_count_a_part_where_post_copy_might_have_been_used() -> None:
+    armed = simulate(measured_guest(0), VirshTimeout(timeout=1000))
+    plain = simulate(measured_guest(0), find("precopy"))
+    assert armed.end is plain.end is End.PRECOPY
+    assert armed.downtime_seconds - plain.downtime_seconds == pytest.approx(0.035)
+    assert armed.longest_freeze_seconds == pytest.approx(plain.longest_freeze_seconds)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.9])
+def test_what_is_not_left_any_more_when_the_guest_is_stopped_has_gone_before(share: float) -> None:
+    scenario = measured_guest(6_000)
+    some = move(replace(scenario, harm=replace(scenario.harm, tail_share=share)), None)
+    all_of_it = move(replace(scenario, harm=replace(scenario.harm, tail_share=1.0)), None)
+    assert some.transferred_bytes == pytest.approx(all_of_it.transferred_bytes)
+    assert some.total_seconds == pytest.approx(all_of_it.total_seconds)
+    assert some.downtime_seconds == pytest.approx(share * all_of_it.downtime_seconds)
+
+
 def test_a_link_that_halves_in_the_middle_takes_longer() -> None:
     scenario = measured_guest(FLAT_OUT)
     halved = replace(scenario, link=Link(bandwidth=WIRE, changes=((2.0, WIRE / 2),)))

@@ -11,6 +11,7 @@ from postcopy.migration import (
     Action,
     Decision,
     Fate,
+    Figures,
     History,
     Journal,
     Phase,
@@ -40,6 +41,23 @@ async def test_a_busy_guest_ends_by_postcopy(policy: str) -> None:
     assert driver.calls.count("switch") == 1
     assert phases(events) == [Phase.PRECOPY, Phase.POSTCOPY, Phase.COMPLETED]
     assert outcome.switched_at is not None
+
+
+@pytest.mark.parametrize(
+    ("downtime", "postcopy", "means"),
+    [
+        (0.003, 7.0, 0.003),
+        (6.9, 7.0, 0.0),  # QEMU counted none, and took it for not counted yet
+        (0.4, 0.42, 0.0),
+        (0.02, 0.02, 0.02),  # too short to tell
+        (None, 7.0, None),
+    ],
+)
+def test_a_downtime_that_takes_in_all_of_postcopy_was_none(
+    downtime: float | None, postcopy: float, means: float | None
+) -> None:
+    figures = Figures(downtime_seconds=downtime, passes=2)
+    assert figures.after_switch(postcopy) == Figures(downtime_seconds=means, passes=2)
 
 
 async def test_adaptive_leaves_a_calm_guest_to_precopy() -> None:
