@@ -38,14 +38,15 @@ def test_a_suite_that_was_interrupted_goes_on_where_it_was(bench: Bench, tmp_pat
     (tmp_path / "mini.yaml").write_text(SUITE)
     command = ("bench", "run", str(tmp_path / "mini.yaml"), "--lab", LAB)
 
-    first = spawn(*command)
-    assert first.stderr is not None
-    for line in first.stderr:
-        if "[1/3]" in line:
-            first.send_signal(signal.SIGINT)
-            break
-    first.communicate(timeout=60)
-    assert first.returncode == 130
+    for at, how in (("[0/3]", signal.SIGINT), ("[1/3]", signal.SIGTERM)):
+        going = spawn(*command)
+        assert going.stderr is not None
+        for line in going.stderr:
+            if at in line:
+                going.send_signal(how)
+                break
+        going.communicate(timeout=60)
+        assert going.returncode == 130
     assert GUEST not in (*LabGuest.names(bench.lab), *LabDomain.names(bench.lab))
     plan = data(*command, "--dry-run")
     assert (plan["done"], len(plan["runs"])) == (1, 2)

@@ -45,23 +45,27 @@ class Curve:
     """What W can come to."""
     rate: float = field(init=False, compare=False)
     """Bytes written a second."""
+    sweep_rate: float = field(init=False, compare=False)
+    """The same of the fastest set that is written page after page; 0 without one."""
     _at_random: tuple[tuple[float, float], ...] = field(init=False, compare=False, repr=False)
     _sequential: tuple[HotSet, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         # Asked for again and again, by policies and in the simulator.
-        size = rate = 0.0
+        size = rate = sweep = 0.0
         at_random, sequential = [], []
         for each in self.sets:
             size += each.size_bytes
             rate += each.rate
             if each.sequential:
                 sequential.append(each)
+                sweep = max(sweep, each.rate)
             elif each.size_bytes > 0:
                 at_random.append((each.size_bytes, -each.rate / each.size_bytes))
         set_ = object.__setattr__
         set_(self, "size_bytes", size)
         set_(self, "rate", rate)
+        set_(self, "sweep_rate", sweep)
         set_(self, "_at_random", tuple(at_random))
         set_(self, "_sequential", tuple(sequential))
 

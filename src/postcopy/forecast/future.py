@@ -38,11 +38,6 @@ class Future:
         return done + paces[0] * min(at, first) + paces[1] * max(0.0, at - first)
 
     @property
-    def duty(self) -> float:
-        """The share of the time in which it works."""
-        return self.work_seconds / (self.work_seconds + self.rest_seconds)
-
-    @property
     def rests_end(self) -> tuple[float, ...]:
         """When rests end, in seconds from now: the one under way, if there is, and the next."""
         if self.until_change == inf:

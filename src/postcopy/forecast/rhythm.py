@@ -53,15 +53,9 @@ class Rhythm:
         spells = [each for each in self.spells if each.begin < now]
         last = spells[-1]
         gone = now - last.begin
-        alike, others = (
-            [each.seconds for each in spells[1:-1] if each.busy is busy]
-            for busy in (last.busy, not last.busy)
-        )
-        # When the first began was not seen, so that it was longer: better than nothing.
-        first = spells[0]
-        longer = [first.seconds * factor for factor in _CUT_OFF] if len(spells) > 1 else []
-        expected = _some(alike) or (longer if first.busy is last.busy else [])
-        others = others or (longer if first.busy is not last.busy else [])
+        alike = _seen_whole(spells, last.busy)
+        others = _seen_whole(spells, not last.busy) or _cut_off(spells, not last.busy)
+        expected = _some(alike) or _cut_off(spells, last.busy)
         # A look that is partly of either kind counts as work: rests may be longer than they seem,
         # and work shorter, by as much as a look at either end.
         sign = -1 if last.busy else 1
@@ -92,6 +86,21 @@ class Rhythm:
         if not self.spells[-1].busy:
             return True
         return None if self.spells[-1].begin <= since else False
+
+
+def _seen_whole(spells: Sequence[Spell], busy: bool) -> list[float]:
+    """Return how long turns of a kind were, the first and the one under way aside."""
+    return [each.seconds for each in spells[1:-1] if each.busy is busy]
+
+
+def _cut_off(spells: Sequence[Spell], busy: bool) -> list[float]:
+    """Return how long the first turn may have been, if it is of that kind and over.
+
+    When it began was not seen: it was longer.
+    """
+    first = spells[0]
+    known = first.busy is busy and len(spells) > 1
+    return [first.seconds * factor for factor in _CUT_OFF] if known else []
 
 
 def _some(values: Sequence[float]) -> list[float]:

@@ -162,7 +162,7 @@ class View:
         """
         # Asked for hundreds of times a pass: what does not hang on what is left is known before.
         waits = curve(_INSTANT_SECONDS) / _INSTANT_SECONDS / _PAGE_BYTES * latency
-        sweep = max((each.rate for each in curve.sets if each.sequential), default=0.0)
+        sweep = curve.sweep_rate
         stalled = harm.stalled(1.0, sweep, self.bandwidth) if sweep else 0.0
         size, bandwidth = curve.size_bytes, self.bandwidth
         stop, slows = harm.stop_seconds, harm.lost

@@ -3,6 +3,7 @@
 Used by `adaptive`. A switch now may also be one within the next pass: `wait` finds the moment.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -168,9 +169,10 @@ def wait(view: View, tolls: Tolls, chances: Sequence[Chance], price: float) -> t
     works = sum(chance.weight * chance.works(0.0, seconds) for chance in chances)
     now = works * sum(weight * lost(view.left_bytes) for _, weight, lost in tolls)
     moments = [share * seconds for share in _MOMENTS]
-    futures = [chance.future for chance in chances]
-    moments += [at for f in futures if f is not None for at in f.rests_end if at < seconds]
+    futures = [chance.future for chance in chances if chance.future is not None]
+    moments += [at for future in futures for at in future.rests_end if at < seconds]
     best, saved, most = 0.0, 0.0, _WORTH_WAITING * (now + price * seconds)
+    before = -math.inf
     for wait in sorted(moments):
         if wait < _SHORTEST_WAIT_SECONDS:
             continue
@@ -183,4 +185,7 @@ def wait(view: View, tolls: Tolls, chances: Sequence[Chance], price: float) -> t
                 gain -= weight * chance.weight * (harm + price * (wait + rest - seconds))
         if gain > most:
             best, saved, most = wait, gain, gain
+        if gain < before and not futures:
+            break  # of a guest that does not rest, it is less and less from here on
+        before = gain
     return best, saved

@@ -1,7 +1,10 @@
 """The load: a server that answers, one that does not, and one that goes away."""
 
 import asyncio
+import os
+import signal
 import struct
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from postcopy import processes
 from postcopy.bench.load.answers import Answers
 from postcopy.bench.load.load import Load
 from postcopy.bench.load.protocols import CLIENTS
@@ -160,6 +164,35 @@ async def test_a_load_runs_beside_until_it_is_stopped(
     assert len(answers.clients) == 4
     assert all(len(sent) > 5 for sent, _ in answers.clients)
     assert not answers.unanswered
+
+
+async def test_users_go_with_the_process_that_brought_them(tmp_path: Path) -> None:
+    async with serving(FakeRedis()) as port:
+        text = (
+            "import subprocess, sys\n"
+            "null, pipe = subprocess.DEVNULL, subprocess.PIPE\n"
+            "users = subprocess.Popen(sys.argv[1:], stdout=null, stderr=pipe, text=True)\n"
+            "assert users.stderr.readline() == 'ready\\n'\n"
+            "print(users.pid)\n"
+        )
+        module = "postcopy.bench.load.generator"
+        log = str(tmp_path / "log")
+        arguments = ("-m", module, "redis", "127.0.0.1", str(port), str(1 << 20), "4", log)
+        done = await processes.run(sys.executable, "-c", text, sys.executable, *arguments)
+        users = int(done.stdout)
+        for _ in range(100):
+            if not alive(users):
+                return
+            await asyncio.sleep(0.1)
+        os.kill(users, signal.SIGKILL)
+        pytest.fail("they go on without it")
+
+
+def alive(process: int) -> bool:
+    try:
+        return bool(Path(f"/proc/{process}/cmdline").read_bytes())  # empty if it is to be reaped
+    except FileNotFoundError:
+        return False
 
 
 @asynccontextmanager

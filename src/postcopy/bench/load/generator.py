@@ -2,13 +2,14 @@
 
 A program of its own, so that neither disturbs the other: ``python -m postcopy.bench.load.generator
 redis ADDRESS PORT BYTES CLIENTS LOG``. It fills the server, says `READY` on standard error, and
-each client asks, waits for the answer and asks again, until it is killed. The log has one record of
-`RECORD` for each request: the client, two moments in Unix time, the row that was asked for, and how
-many writes of it the server has acknowledged. Of a read that is 0; without an answer the second
-moment is, too.
+each client asks, waits for the answer and asks again, until it is killed, or the process that
+started it has gone. The log has one record of `RECORD` for each request: the client, two moments in
+Unix time, the row that was asked for, and how many writes of it the server has acknowledged. Of a
+read that is 0; without an answer the second moment is, too.
 """
 
 import asyncio
+import os
 import struct
 import sys
 import time
@@ -32,6 +33,7 @@ _FLUSH_SECONDS = 0.1
 
 async def main(arguments: list[str]) -> int:
     """Fill the server and ask it until told to end; the result is the program's exit code."""
+    parent = os.getppid()
     name, address, port, size, clients, log = arguments
     kind = CLIENTS[name]
     lines = [kind(int(size), number, int(clients)) for number in range(int(clients))]
@@ -51,6 +53,8 @@ async def main(arguments: list[str]) -> int:
         while not asking.done():
             await asyncio.wait((asking,), timeout=_FLUSH_SECONDS)
             file.flush()
+            if os.getppid() != parent:
+                return 0  # nobody reads the log any more
     print(f"{name} at {address}:{port} has hung up on every client", file=sys.stderr)
     return 69
 

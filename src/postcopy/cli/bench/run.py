@@ -1,6 +1,8 @@
 """``postcopy bench run``."""
 
+import asyncio
 import contextlib
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -129,13 +131,37 @@ async def _measure(suite: Suite, record: Record, lab_name: str, *, keep: bool) -
     with progress() as stage:
         was_up = (await lab.status()).state is LabState.UP
         await lab.up(progress=stage)
-        try:
-            await prepare(missing(suite, record), stage)
-            with _telling(stage) as tell:
-                await run_suite(lab, suite, record, tell)
-        finally:
-            if not (was_up or keep):
-                await lab.down(progress=stage)
+        with _ended_by_sigterm():
+            try:
+                await prepare(missing(suite, record), stage)
+                with _telling(stage) as tell:
+                    await run_suite(lab, suite, record, tell)
+            finally:
+                if not (was_up or keep):
+                    await lab.down(progress=stage)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM do what Ctrl-C does: hours of runs are begun in the background, and ended so."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    told = False
+
+    def end() -> None:
+        nonlocal told
+        if task is not None and not told:
+            told = True
+            task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, end)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if told:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 @contextlib.contextmanager
