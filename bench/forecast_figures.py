@@ -140,16 +140,17 @@ def _rated(moves: Iterable[Mapping[str, Any]], figure: str) -> dict[str, Any]:
     errors, held = [], []
     for one in moves:
         expected, came = one["expected"][figure], one[figure]
-        if came is None or came <= 0:
+        if came is None:
             continue
         median = expected["median"]
-        errors.append(abs(median / came - 1) if median is not None else math.inf)
+        if came > 0:  # a share of nothing says nothing
+            errors.append(abs(median / came - 1) if median is not None else math.inf)
         low, high = expected["low"], expected["high"]
         held.append(low is not None and low <= came and (high is None or came <= high))
     ordered = sorted(errors)
     ninetieth = ordered[min(len(ordered) - 1, round(0.9 * len(ordered) - 0.5))] if ordered else None
     return {
-        "moves": len(errors),
+        "moves": len(held),
         "error_median": _finite(statistics.median(errors)) if errors else None,
         "error_90th_percentile": _finite(ninetieth),
         "held": sum(held),

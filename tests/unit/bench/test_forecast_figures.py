@@ -90,6 +90,15 @@ def test_figures_are_those_of_the_moves_that_were_completed(figures: Any) -> Non
     json.dumps(found, allow_nan=False)
 
 
+def test_a_downtime_of_none_is_in_its_interval_or_is_not(figures: Any) -> None:
+    none, some = move((0.001, 0.0, 0.004), 10.0), move((0.001, 0.0005, 0.004), 10.0)
+    none["downtime_seconds"] = some["downtime_seconds"] = 0.0
+
+    found = figures.summary([result(1, none, some)])["all"]["downtime_seconds"]
+
+    assert (found["moves"], found["held"], found["error_median"]) == (2, 1, None)
+
+
 def test_the_table_says_what_was_wanted_and_seen(figures: Any) -> None:
     results = [result(1, move((10.0, 9.0, 11.0), 10.5), move((9.0, 8.0, 9.5), 10.0))]
 
