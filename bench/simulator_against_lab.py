@@ -22,6 +22,7 @@ from postcopy.bench.record import Measured, Record
 from postcopy.bench.scenario import Scenario
 from postcopy.forecast import End, simulate
 from postcopy.lab.services.service import SERVICES
+from postcopy.migration.decision import Policy
 
 # Of an Ethernet frame of 1514 bytes, 1448 are memory: the rest are headers.
 PAYLOAD = 1448 / 1514
@@ -62,10 +63,12 @@ def compared(runs: Iterable[Measured]) -> Iterator[Both]:
         scenario, method = found[0].scenario, Method.parse(found[0].method)
         known = scenario.floor == "qemu" and scenario.workload not in SERVICES
         if known and method.policy is not None and all(run.ended for run in found):
-            yield from _both(scenario, method, found)
+            yield from _both(scenario, method, method.policy, found)
 
 
-def _both(scenario: Scenario, method: Method, runs: Sequence[Measured]) -> Iterator[Both]:
+def _both(
+    scenario: Scenario, method: Method, policy: Policy, runs: Sequence[Measured]
+) -> Iterator[Both]:
     model = model_of(scenario, preempt=method.preempt)
     link = replace(model.link, bandwidth=PAYLOAD * model.link.bandwidth)
     bursts = model.guest.bursts
@@ -77,7 +80,7 @@ def _both(scenario: Scenario, method: Method, runs: Sequence[Measured]) -> Itera
             begins = replace(bursts, offset_seconds=i / count * bursts.period_seconds)
             guest = replace(guest, bursts=begins)
         world = replace(model, guest=guest, link=link, watched=method.text.startswith("adaptive"))
-        results.append(simulate(world, method.policy, poll_seconds=POLL_SECONDS))
+        results.append(simulate(world, policy, poll_seconds=POLL_SECONDS))
     if any(result.end not in (End.PRECOPY, End.POSTCOPY) for result in results):
         return
     yield Both(
