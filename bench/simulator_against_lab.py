@@ -11,21 +11,22 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+
+from simulated_guests import THROUGH
 
 from postcopy.bench.compare import records_directory
 from postcopy.bench.estimate import model_of
 from postcopy.bench.method import Method
 from postcopy.bench.record import Measured, Record
 from postcopy.bench.scenario import Scenario
-from postcopy.forecast import End, simulate
+from postcopy.bench.statistics import quantile
+from postcopy.forecast import End, Result, simulate
 from postcopy.lab.services.service import SERVICES
 from postcopy.migration.decision import Policy
 
-# Of an Ethernet frame of 1514 bytes, 1448 are memory: the rest are headers.
-PAYLOAD = 1448 / 1514
 # A guest in bursts is moved from so many moments of them.
 BEGINNINGS = 8
 POLL_SECONDS = 0.1
@@ -34,7 +35,7 @@ PRICE = 0.1
 
 @dataclass(frozen=True)
 class Both:
-    """A guest and a method: what the simulator says, and the median of what was measured."""
+    """A guest and a method: the medians of what the simulator says, and of what was measured."""
 
     scenario: Scenario
     method: str
@@ -42,14 +43,7 @@ class Both:
     total: tuple[float, float]
     lost: tuple[float, float]
     freeze: tuple[float, float]
-
-    @property
-    def cost(self) -> tuple[float, float]:
-        """In guest-seconds."""
-        simulated, measured = (
-            PRICE * total + lost for total, lost in zip(self.total, self.lost, strict=True)
-        )
-        return simulated, measured
+    cost: tuple[float, float]
 
 
 def compared(runs: Iterable[Measured]) -> Iterator[Both]:
@@ -70,7 +64,7 @@ def _both(
     scenario: Scenario, method: Method, policy: Policy, runs: Sequence[Measured]
 ) -> Iterator[Both]:
     model = model_of(scenario, preempt=method.preempt)
-    link = replace(model.link, bandwidth=PAYLOAD * model.link.bandwidth)
+    link = replace(model.link, bandwidth=THROUGH * model.link.bandwidth)
     bursts = model.guest.bursts
     count = 1 if bursts is None else BEGINNINGS
     results = []
@@ -83,45 +77,36 @@ def _both(
         results.append(simulate(world, policy, poll_seconds=POLL_SECONDS))
     if any(result.end not in (End.PRECOPY, End.POSTCOPY) for result in results):
         return
+
+    def both(figure: Callable[[Result | Measured], float]) -> tuple[float, float]:
+        return statistics.median(map(figure, results)), statistics.median(map(figure, runs))
+
     yield Both(
         scenario,
         method.text,
         len(runs),
-        (_middle(r.total_seconds for r in results), _middle(r.total_seconds for r in runs)),
-        (
-            _middle(r.guest_seconds_lost for r in results),
-            _middle(r.guest_seconds_lost for r in runs),
-        ),
-        (
-            _middle(r.longest_freeze_seconds for r in results),
-            _middle(r.longest_freeze_seconds for r in runs),
-        ),
+        total=both(lambda one: one.total_seconds),
+        lost=both(lambda one: one.guest_seconds_lost),
+        freeze=both(lambda one: one.longest_freeze_seconds),
+        cost=both(lambda one: one.cost(PRICE)),
     )
 
 
-def _middle(values: Iterable[float]) -> float:
-    return statistics.median(values)
-
-
-def summary(found: Sequence[Both]) -> dict[str, float]:
+def summary(found: Sequence[Both]) -> dict[str, float | None]:
     """Return how far off the simulator is, in all that was compared."""
-    times = sorted(abs(s / m - 1) for s, m in (each.total for each in found))
-    costs = sorted(abs(s / m - 1) for s, m in (each.cost for each in found))
-    freezes = sorted(max(s / m, m / s) for s, m in (each.freeze for each in found))
-    return {
+    off = {
+        "total_error": [abs(s / m - 1) for s, m in (each.total for each in found)],
+        "cost_error": [abs(s / m - 1) for s, m in (each.cost for each in found)],
+        "freeze_factor": [max(s / m, m / s) for s, m in (each.freeze for each in found)],
+    }
+    told: dict[str, float | None] = {
         "guests_and_methods": len(found),
         "moves": sum(each.runs for each in found),
-        "total_error_median": _middle(times),
-        "total_error_90th_percentile": _ninetieth(times),
-        "cost_error_median": _middle(costs),
-        "cost_error_90th_percentile": _ninetieth(costs),
-        "freeze_factor_median": _middle(freezes),
-        "freeze_factor_90th_percentile": _ninetieth(freezes),
     }
-
-
-def _ninetieth(ordered: Sequence[float]) -> float:
-    return ordered[min(len(ordered) - 1, round(0.9 * len(ordered) - 0.5))]
+    for what, values in off.items():
+        told[f"{what}_median"] = quantile(values, 0.5)
+        told[f"{what}_90th_percentile"] = quantile(values, 0.9)
+    return told
 
 
 def table(found: Sequence[Both]) -> str:
