@@ -22,6 +22,7 @@ __all__ = ["fit"]
 _NINETY = 1.645
 # What any look misreads by, besides what it says itself: windows are not exact, guests not even.
 _LOOK_ERROR, _LEAST_ERROR = 0.05, 0.03
+# What one that found nothing is taken to have found, as a part of what it errs by.
 _FOUND_NOTHING = 0.3
 # Looks of about the same length, by this factor, are told from each other by what they found, if
 # there are a few.
@@ -72,9 +73,11 @@ def fit(
         )
     # Rests are seen by looks that follow one another, and not by a long one that takes in several.
     short = [look for look in looks if len(_alike(look, looks)) >= _FEW] or looks
-    telling = [look.seconds for look in looks if _is_told_apart(_at_work(look, looks), floor)]
-    unseen = _UNSEEN_LOOKS * min(telling) if set(telling) & {o.seconds for o in short} else math.inf
-    if unseen == math.inf:
+    telling = [look for look in looks if _is_told_apart(_at_work(look, looks), floor)]
+    unseen = math.inf
+    if any(look in short for look in telling):
+        unseen = _UNSEEN_LOOKS * min(look.seconds for look in telling)
+    else:
         notes.append("it dirties too little to tell whether it rests now and then")
     disagreement = _disagreement(busy)
     if disagreement > _CONTRADICTION:
