@@ -32,7 +32,7 @@ from postcopy.lab.guest import LabGuest
 from postcopy.lab.lab import Lab
 from postcopy.lab.machine import GuestSpec
 from postcopy.lab.move import LabMove
-from postcopy.lab.observer import baseline_seconds, whole_periods
+from postcopy.lab.observer import baseline_seconds
 from postcopy.lab.workload import Workload
 from postcopy.migration import Journal
 from postcopy.migration.conduct import carry_out
@@ -130,8 +130,7 @@ async def move(
 ) -> dict[str, Any]:
     """Move the guest to the host where it is not, and return what was expected and what came."""
     policy: Policy = Trial() if method == "precopy" else _policy(method, plan)
-    period = guest.spec.workload.period_seconds
-    before = baseline_seconds(period)
+    before = baseline_seconds(guest.spec.workload.bursts)
     await asyncio.sleep(before)
     undisturbed = time.time()
     source = await guest.where()
@@ -147,9 +146,7 @@ async def move(
         ready, policy, journal, run, downtime_limit=scenario.downtime,
         looks=[(each.seconds, each.dirtied_bytes) for each in plan.inputs.dirtying.looks],
     )  # fmt: skip
-    # The rests of a guest that works in bursts are no loss: whole periods are looked at.
-    watched = whole_periods(outcome.ended_at + SETTLE_SECONDS - outcome.started_at, period)
-    await asyncio.sleep(max(0.0, outcome.started_at + watched - time.time()))
+    await asyncio.sleep(max(0.0, outcome.ended_at + SETTLE_SECONDS - time.time()))
     seen = guest.observe(outcome.started_at, outcome.ended_at, undisturbed, before)
     expected = plan.of(method)
     assert expected is not None

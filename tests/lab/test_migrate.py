@@ -42,11 +42,8 @@ def test_a_busy_guest_moves_by_every_policy_that_may_switch(busy: Bench, policy:
     assert outcome["fate"] == "completed"
     assert outcome["switched_at"] is not None
     assert outcome["figures"]["postcopy_bytes"] > 0
-    latency = outcome["switch_latency_seconds"]
-    if policy == "adaptive":
-        assert latency is not None  # it switches on the announcement of a pass's end alone
-    if latency is not None:
-        assert latency < 0.1
+    if policy == "adaptive":  # it switches on the announcement of a pass's end alone
+        assert outcome["switch_latency_seconds"] is not None
     busy.assert_whole("beta")
     [run] = data("history")
     assert run["outcome"]["fate"] == "completed"

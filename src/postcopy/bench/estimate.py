@@ -10,7 +10,7 @@ from postcopy.bench.scenario import Scenario
 from postcopy.bench.suite import Planned
 from postcopy.forecast import simulator
 from postcopy.forecast.curve import Curve, HotSet
-from postcopy.forecast.model import Bursts, Guest, Harm, Link
+from postcopy.forecast.model import Guest, Harm, Link
 from postcopy.lab.services.service import SERVICES
 from postcopy.policy import AfterFirstPass
 
@@ -42,16 +42,12 @@ def model_of(scenario: Scenario, *, preempt: bool = True) -> simulator.Scenario:
         hot, rate = float(scenario.memory_bytes), _SERVER_RATE
         content = _SERVER_FACTOR * scenario.memory_bytes + (service.base_mib << 20) + _KERNEL_BYTES
     sets = (HotSet(hot, rate, workload.pattern == "sequential"),) if hot else ()
-    bursts = None
-    if workload.pattern.startswith("bursts"):
-        _, duty, period = workload.pattern.split(":")
-        bursts = Bursts(int(duty) / 100, int(period) / 1000)
     return simulator.Scenario(
         guest=Guest(
             memory_bytes=float(scenario.guest_spec("b").memory_mib << 20),
             content_bytes=content,
             dirty=Curve(sets),
-            bursts=bursts,
+            bursts=workload.bursts,
         ),
         link=Link(bandwidth=min(float(scenario.link or math.inf), _UNSHAPED)),
         harm=Harm(preempt=preempt),

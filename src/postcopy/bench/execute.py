@@ -12,13 +12,9 @@ from postcopy.bench.record import Measured
 from postcopy.bench.scenario import Scenario
 from postcopy.bench.stand import Stand
 from postcopy.bench.trip import Trip, travel
-from postcopy.lab.observer import (
-    BASELINE_SECONDS,
-    baseline_seconds,
-    memory_verdict,
-    whole_periods,
-)
+from postcopy.lab.observer import baseline_seconds, memory_verdict
 from postcopy.lab.records import Beat, Record
+from postcopy.lab.work import BASELINE_SECONDS
 from postcopy.migration.journal import Journal
 from postcopy.migration.outcome import Fate
 
@@ -69,14 +65,14 @@ async def execute(
     :raises PostcopyError: when it could not be begun, or the guest does not answer any more.
     """
     guest = stand.guest
-    period = scenario.workload_spec.period_seconds
-    before = baseline_seconds(period)
+    bursts = scenario.workload_spec.bursts
+    before = baseline_seconds(bursts)
     await asyncio.sleep(before)
-    if period:
+    if bursts is not None:
+        period = bursts.period_seconds
         await asyncio.sleep(seconds_to_begin(guest.console(), time.time(), period, repeat))
     trip = await travel(guest, scenario, method, journal, patience)
-    watched = whole_periods(trip.ended_at + _SETTLE_SECONDS - trip.started_at, period)
-    await asyncio.sleep(max(0.0, trip.started_at + watched - time.time()))
+    await asyncio.sleep(max(0.0, trip.ended_at + _SETTLE_SECONDS - time.time()))
     measured = _measured(trip, scenario, method, repeat)
     if trip.fate not in (Fate.COMPLETED, Fate.CANCELLED):
         return measured

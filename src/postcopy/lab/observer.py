@@ -4,13 +4,12 @@ Start with `observe`. Nothing in here touches a guest: the same records (`postco
 whose names are handed on from here) always give the same answer.
 """
 
-import math
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypedDict
 
+from postcopy.forecast.model import Bursts
 from postcopy.lab.records import (
     Beat,
     Failure,
@@ -22,13 +21,12 @@ from postcopy.lab.records import (
     merge,
     read_log,
 )
+from postcopy.lab.work import BASELINE_SECONDS, HEARTBEAT_SECONDS, Curve, InBursts
 
 __all__ = [
     "observe",
     "baseline_seconds",
-    "whole_periods",
     "Observation",
-    "Curve",
     "memory_verdict",
     "Memory",
     "read_log",
@@ -42,25 +40,7 @@ __all__ = [
     "Text",
 ]
 
-HEARTBEAT_SECONDS = 0.020
-"""How often witness.c sends a heartbeat."""
-
-BASELINE_SECONDS = 2.0
-"""How long before the start the guest's own pace is measured."""
-
 _BASELINE_BURSTS = 2
-
-SHORTEST_BASELINE_SECONDS = 0.2
-"""A pace measured in less says nothing."""
-
-FREEZE_SECONDS = 3 * HEARTBEAT_SECONDS
-"""A longer silence is a freeze; a shorter one is jitter, which evens out."""
-
-BIN_SECONDS = 0.1
-"""The width of a step in `Observation.progress`."""
-
-_TOGETHER_SECONDS = 0.002
-"""Beats that arrive closer than this were held up somewhere and came out together."""
 
 _LATE_SECONDS = 1.0
 """How late a beat may be heard before its guest's clock is said to have leapt."""
@@ -75,7 +55,8 @@ takes the guest back much further."""
 class Observation:
     """What a guest went through between two moments.
 
-    :ivar baseline_rate: its writes a second just before; 0.0 when it wrote nothing then.
+    :ivar baseline_rate: its writes a second just before, in its bursts if it has such; 0.0 when it
+        wrote nothing then.
     :ivar longest_freeze_seconds: the longest silence between two beats that touches the time
         observed. A guest that never froze still has one, of about 20 ms.
     :ivar guest_seconds_lost: how much of its own work it did not get done, in seconds of its own
@@ -124,14 +105,11 @@ def memory_verdict(observation: Observation, verdict: Verdict) -> Memory:
     }
 
 
-def whole_periods(seconds: float, period: float) -> float:
-    """Return the shortest time of whole periods that is no shorter; itself without a period."""
-    return math.ceil(seconds / period) * period if period else seconds
-
-
-def baseline_seconds(period: float) -> float:
+def baseline_seconds(bursts: Bursts | None) -> float:
     """Return for how long to leave a guest alone to know its pace: some bursts, if it has such."""
-    return whole_periods(max(BASELINE_SECONDS, _BASELINE_BURSTS * period), period)
+    if bursts is None:
+        return BASELINE_SECONDS
+    return max(BASELINE_SECONDS, _BASELINE_BURSTS * bursts.period_seconds)
 
 
 def observe(
@@ -142,8 +120,7 @@ def observe(
     *,
     undisturbed: float | None = None,
     before: float = BASELINE_SECONDS,
-    period: float = 0.0,
-    duty: float = 1.0,
+    bursts: Bursts | None = None,
 ) -> Observation:
     """Work out what a guest went through from `started` until `settle` seconds after `ended`.
 
@@ -151,13 +128,12 @@ def observe(
 
     :param undisturbed: until when the guest's own pace is measured; `started` if not said.
     :param before: for how many seconds until then.
-    :param period: of a guest that works in bursts. Its pace and what it lost are measured over
-        whole periods: its rests are no loss.
-    :param duty: for which part of a period it works. A second without work is then a second lost,
-        and not as many as its pace in a burst is above its mean.
+    :param bursts: of a guest that works in such, by its own clock. Its pace is that of a burst,
+        and its rests are no loss.
     """
-    end = started + whole_periods(ended + settle - started, period)
-    before = whole_periods(before, period)
+    end = ended + settle
+    if bursts is not None:
+        before = max(before, bursts.period_seconds)
     beats = [record for record in records if isinstance(record, Beat)]
     # What was so before is not this migration's doing.
     latest = [beat for beat in beats if beat.at <= started][-1:]
@@ -167,10 +143,10 @@ def observe(
 
     calm = started if undisturbed is None else undisturbed
     work = Curve((beat.at, beat.writes) for beat in beats)
-    baseline = work.rate_before(calm, before)
-    if baseline > 0 and period:
-        # Its silences say nothing: it may have been about to rest.
-        lost = duty * max(0.0, work.seconds_behind(started, end, baseline))
+    paced = None if bursts is None else InBursts(beats, work, bursts)
+    baseline = work.rate_before(calm, before) if paced is None else paced.rate_before(calm, before)
+    if baseline > 0 and paced is not None:
+        lost = paced.seconds_lost(started, end, baseline)
     elif baseline > 0:
         lost = work.seconds_lost(started, end, baseline)
     else:
@@ -229,76 +205,3 @@ def _is_continuous(beats: Sequence[Beat]) -> bool:
             return False
         heard_at = before.at
     return True
-
-
-class Curve:
-    """A total that grows with time, known at some moments, straight in between: a guest's work.
-
-    :param readings: a moment in Unix time, and the count then, in the order of time.
-    """
-
-    def __init__(self, readings: Iterable[tuple[float, int]]) -> None:
-        self._at: list[float] = []
-        self._total: list[float] = []
-        total, previous = 0, None
-        for at, reading in readings:
-            # A count that was reset by a reboot adds nothing, and takes nothing away.
-            total += max(0, reading - previous) if previous is not None else 0
-            previous = reading
-            if self._at and at - self._at[-1] < _TOGETHER_SECONDS:
-                self._total[-1] = total
-            else:
-                self._at.append(at)
-                self._total.append(total)
-
-    def total(self, at: float) -> float:
-        """Return the total at a moment; before the first and after the last it stands still."""
-        right = bisect_right(self._at, at)
-        if right == 0:
-            return self._total[0] if self._total else 0.0
-        if right == len(self._at):
-            return self._total[-1]
-        begin, end = self._at[right - 1], self._at[right]
-        share = (at - begin) / (end - begin)
-        return self._total[right - 1] + share * (self._total[right] - self._total[right - 1])
-
-    def rate_before(self, at: float, seconds: float = BASELINE_SECONDS) -> float:
-        """Return the growth a second in so many seconds before; 0.0 when it is not known."""
-        if not self._at:
-            return 0.0
-        begin, end = max(at - seconds, self._at[0]), min(at, self._at[-1])
-        if end - begin < SHORTEST_BASELINE_SECONDS:
-            return 0.0
-        return (self.total(end) - self.total(begin)) / (end - begin)
-
-    def seconds_behind(self, begin: float, end: float, pace: float) -> float:
-        """Return how many seconds of growth at that pace are missing between two moments in all."""
-        return (end - begin) - (self.total(end) - self.total(begin)) / pace
-
-    def seconds_lost(self, begin: float, end: float, pace: float) -> float:
-        """Return the seconds of growth at that pace that are missing between two moments.
-
-        What is caught up after a freeze does not make the freeze undone.
-        """
-        if self._at and 0 <= end - self._at[-1] < FREEZE_SECONDS:
-            end = self._at[-1]
-        inner = [at for at in self._at if begin < at < end]
-        frozen = slowed = 0.0
-        for left, right in pairwise([begin, *inner, end]):
-            missing = self.seconds_behind(left, right, pace)
-            if right - left >= FREEZE_SECONDS:
-                frozen += max(0.0, missing)
-            else:
-                slowed += missing
-        return frozen + max(0.0, slowed)
-
-    def steps(self, begin: float, end: float) -> tuple[tuple[float, float], ...]:
-        """Return (middle, growth a second) of each step from the first reading to the last."""
-        if not self._at:
-            return ()
-        begin, end = max(begin, self._at[0]), min(end, self._at[-1])
-        edges = [begin + n * BIN_SECONDS for n in range(int((end - begin) / BIN_SECONDS + 1.0))]
-        return tuple(
-            ((left + right) / 2, (self.total(right) - self.total(left)) / BIN_SECONDS)
-            for left, right in pairwise(edges)
-        )

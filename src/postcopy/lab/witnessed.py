@@ -5,8 +5,9 @@ from pathlib import Path
 
 from postcopy.lab import names
 from postcopy.lab.machine import GuestSpec
-from postcopy.lab.observer import BASELINE_SECONDS, Observation, observe
+from postcopy.lab.observer import Observation, observe
 from postcopy.lab.records import Record, merge, read_log
+from postcopy.lab.work import BASELINE_SECONDS
 
 __all__ = ["Witnessed"]
 
@@ -43,13 +44,11 @@ class Witnessed(ABC):
         :param undisturbed: until when its own pace is measured; `started_at` if not said.
         :param before: for how many seconds until then.
         """
-        workload = self.spec.workload
         return observe(
             self.console(),
             started_at,
             ended_at,
             undisturbed=undisturbed,
             before=before,
-            period=workload.period_seconds,
-            duty=workload.duty,
+            bursts=self.spec.workload.bursts,
         )

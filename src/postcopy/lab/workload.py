@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from postcopy.errors import UsageError
+from postcopy.forecast.model import Bursts
 
 __all__ = ["Workload"]
 
@@ -61,16 +62,10 @@ class Workload:
             )
 
     @property
-    def period_seconds(self) -> float:
-        """How long a burst and the rest after it take together; 0.0 of a guest without."""
+    def bursts(self) -> Bursts | None:
+        """When it works; None of a guest that always does."""
         burst = _BURSTS.fullmatch(self.pattern)
-        return int(burst[2]) / 1000 if burst else 0.0
-
-    @property
-    def duty(self) -> float:
-        """For which part of its time it works; 1.0 of a guest without bursts."""
-        burst = _BURSTS.fullmatch(self.pattern)
-        return int(burst[1]) / 100 if burst else 1.0
+        return Bursts(int(burst[1]) / 100, int(burst[2]) / 1000) if burst else None
 
     @property
     def memory_mib(self) -> int:

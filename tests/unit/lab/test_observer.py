@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postcopy.forecast.model import Bursts
 from postcopy.lab.observer import (
-    BASELINE_SECONDS,
     Beat,
     Failure,
     Observation,
@@ -24,6 +24,7 @@ from postcopy.lab.observer import (
     observe,
     read_log,
 )
+from postcopy.lab.work import BASELINE_SECONDS
 
 BOOT = 1_700_000_000.0
 STARTED = BOOT + 10.0
@@ -119,33 +120,51 @@ def test_a_pace_may_be_that_of_before_the_hosts_were_prepared() -> None:
     assert found.guest_seconds_lost == pytest.approx(5.0, abs=0.1)
 
 
-def in_bursts(period: float, works: float, phase: float = 0.0, until: float = 25.0) -> list[Record]:
-    """Return what a guest says that works for a part of each period."""
+BURSTS = Bursts(duty=0.3, period_seconds=4.0)
+
+
+def in_bursts(phase: float = 0.0, stops: tuple[float, float] = (0.0, 0.0)) -> list[Record]:
+    """Return what a guest in bursts says, as its own clock has it, that is stopped for a while.
+
+    :param phase: how far its clock is ahead of the time since it was booted.
+    :param stops: when, in seconds since it was booted, and for how long.
+    """
     beats: list[Record] = []
-    writes = 0.0
-    for number in range(int(until * 50)):
+    begins, length = stops
+    for number in range(25 * 50):
         at = number / 50
-        writes += RATE / 50 if (at + phase) % period < works else 0
-        beats.append(Beat(BOOT + at, number, at, int(writes), 0))
+        clock = at + phase
+        writes = RATE * BURSTS.active_seconds(0, clock)
+        arrives = BOOT + at + (length if at > begins else 0)
+        beats.append(Beat(arrives, number, clock, int(writes), 0))
     return beats
 
 
 @given(st.floats(0.0, 3.9), st.floats(0.3, 9.0))
 def test_the_rests_of_a_guest_that_works_in_bursts_are_no_loss(phase: float, length: float) -> None:
     """Its pace in the two seconds before would be anything from nothing to that of a burst."""
-    period, works = 4.0, 1.2
-    beats = in_bursts(period, works, phase)
-    found = observe(beats, STARTED, STARTED + length, period=period)
-    assert found.baseline_rate == pytest.approx(RATE * works / period, rel=0.05)
-    assert found.guest_seconds_lost == pytest.approx(0, abs=0.3)
+    found = observe(in_bursts(phase), STARTED, STARTED + length, bursts=BURSTS)
+    assert found.baseline_rate == pytest.approx(RATE, rel=0.02)
+    assert found.guest_seconds_lost == pytest.approx(0, abs=0.02)
+
+
+@given(st.floats(0.0, 3.9), st.floats(12.0, 16.0), st.floats(6.0, 9.0))
+def test_a_stop_costs_a_guest_in_bursts_its_usual_work_of_as_long(
+    phase: float, begins: float, length: float
+) -> None:
+    """Its bursts come later by as much, wherever it was stopped, and wherever the watch ends."""
+    stopped = 0.5
+    beats = in_bursts(phase, (begins, stopped))
+    found = observe(beats, STARTED, STARTED + length, before=8.0, bursts=BURSTS)
+    assert found.guest_seconds_lost == pytest.approx(BURSTS.duty * stopped, abs=0.03)
 
 
 @pytest.mark.parametrize(("begins", "lost"), [(12.1, 0.5), (13.0, 0.2), (14.0, 0.0)])
 def test_a_freeze_costs_a_guest_in_bursts_what_of_it_is_within_one(
     begins: float, lost: float
 ) -> None:
-    period, works = 4.0, 1.2
-    beats = in_bursts(period, works)
+    """Its clock goes on while it waits for a page."""
+    beats = in_bursts()
     missed = 0
     for number, beat in enumerate(beats):
         assert isinstance(beat, Beat)
@@ -154,7 +173,7 @@ def test_a_freeze_costs_a_guest_in_bursts_what_of_it_is_within_one(
         beats[number] = replace(beat, writes=beat.writes - missed)
     beats = [each for each in beats if not begins < each.at - BOOT <= begins + 0.5]
 
-    found = observe(beats, STARTED, STARTED + 6.0, before=8.0, period=period, duty=works / period)
+    found = observe(beats, STARTED, STARTED + 6.0, before=8.0, bursts=BURSTS)
 
     assert found.guest_seconds_lost == pytest.approx(lost, abs=0.05)
 

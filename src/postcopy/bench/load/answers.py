@@ -13,7 +13,7 @@ from pathlib import Path
 
 from postcopy.bench.load.generator import RECORD
 from postcopy.bench.record import Latency
-from postcopy.lab.observer import Curve
+from postcopy.lab.work import Curve
 
 __all__ = ["Answers"]
 
