@@ -180,7 +180,7 @@ class Course:
         yield from self._stand(harm.stop_seconds)
         self._left.send_rest(before + rest)
         freeze = downtime + harm.resume_seconds
-        self._left.lost_seconds += self._guest.active_seconds(stopped_at, stopped_at + freeze)
+        self._left.lost_seconds += self._guest.duty * freeze
         if self._armed:
             downtime += harm.counted_share * harm.resume_seconds
         return self._result(End.PRECOPY, self._now, downtime=downtime, freeze=freeze)
@@ -204,7 +204,8 @@ class Course:
         left.send_rest(left.memory_bytes)
         harmed_until = max(self._now, switched_at + missing.freeze_seconds)
         working = self._guest.active_share(switched_at, harmed_until)
-        left.lost_seconds += working * missing.lost(harm, self._now - began, link.bandwidth)
+        lost = missing.lost(harm, self._now - began, link.bandwidth)
+        left.lost_seconds += working * lost + (self._guest.duty - working) * harm.stop_seconds
         return self._result(
             End.POSTCOPY,
             self._now,

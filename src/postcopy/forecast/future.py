@@ -38,6 +38,14 @@ class Future:
         return done + paces[0] * min(at, first) + paces[1] * max(0.0, at - first)
 
     @property
+    def duty(self) -> float:
+        """For which part of its time it writes, in the long run: that of a stop which is lost."""
+        turn = self.work_seconds + self.rest_seconds
+        if turn == inf:  # the turn under way never ends
+            return 1.0 if self.busy else self.idle
+        return (self.work_seconds + self.idle * self.rest_seconds) / turn
+
+    @property
     def rests_end(self) -> tuple[float, ...]:
         """When rests end, in seconds from now: the one under way, if there is, and the next."""
         if self.until_change == inf:

@@ -52,6 +52,15 @@ class Guest:
         """Return for how long of a time, in seconds since the start, the guest writes."""
         return self.bursts.active_seconds(begin, end) if self.bursts else end - begin
 
+    @property
+    def duty(self) -> float:
+        """For which part of its time it writes, in the long run.
+
+        So much of a stop is lost, whenever it comes: the guest's clock stands still, and all that
+        it does comes later.
+        """
+        return self.bursts.duty if self.bursts else 1.0
+
     def active_share(self, begin: float, end: float) -> float:
         """Return for which part of a time the guest writes: at rest it misses nothing."""
         return self.active_seconds(begin, end) / (end - begin) if end > begin else 1.0

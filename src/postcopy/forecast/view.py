@@ -62,6 +62,11 @@ class View:
     luck: tuple[float, ...]
     futures: tuple[tuple[Future, float], ...] = ()
 
+    @property
+    def here(self) -> Ahead:
+        """What it would be to move the guest now."""
+        return Ahead(0.0, self.left_bytes, self.left_bytes <= self.limit_bytes)
+
     def seconds_to_send(self, left_bytes: float) -> float:
         """Return how long post-copy would last."""
         return left_bytes / self.bandwidth

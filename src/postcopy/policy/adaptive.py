@@ -17,7 +17,7 @@ from postcopy.migration.decision import Action, Decision, History
 from postcopy.migration.sample import Sample
 from postcopy.policy import weighing
 from postcopy.policy.parameters import parameter
-from postcopy.policy.weighing import Weighed
+from postcopy.policy.weighing import Terms, Weighed
 from postcopy.units import format_bytes, format_rate, format_seconds
 
 __all__ = ["Adaptive"]
@@ -42,9 +42,9 @@ _LESS = 0.8
 # Whoever goes on may wait later as well, but for where pre-copy then ends: waiting now counts in
 # full against those ends alone, and else for so much.
 _WAIT_COUNTS = 0.5
-# A guest at rest misses nothing, whether it is switched or pre-copy ends. A switch is worth its
-# risk if it saves so much of what it costs.
-_WORTH_A_SWITCH = 0.05
+# Of a guest at rest, a switch spares the short stop of pre-copy's end, and nothing else. It is worth
+# its risk if it saves so much of what it costs.
+_WORTH_A_SWITCH = 0.2
 # A sample that comes this much too early still counts.
 _EARLY_SECONDS = 0.05
 
@@ -110,10 +110,9 @@ class Adaptive:
         if view is None:
             return Decision(Action.CONTINUE, "nothing is being sent: after a switch it would wait")
         chances = weighing.chances(view, self._lull_ahead(history, view))
-        tolls, resume = view.tolls(self._harm), self._harm.resume_seconds
-        weighed = weighing.weigh(
-            view, tolls, chances, self.price, resume, self._seconds_left(history)
-        )
+        tolls = view.tolls(self._harm)
+        terms = Terms(self.price, self._harm.resume_seconds, self._seconds_left(history))
+        weighed = weighing.weigh(view, tolls, chances, terms)
         passes = _passes(history)
         if len(chances) > 1 and self._hoped(history, latest) > weighed.stop:
             weighed = replace(weighed, saved=0.0)
@@ -122,7 +121,7 @@ class Adaptive:
         waits = not fits and known and weighed.saved < _MOST_BY_WAITING * weighed.stop
         wait, gained = weighing.wait(view, tolls, chances, self.price) if waits else (0.0, 0.0)
         if not fits and history.downtime_limit < allowed:
-            last = weighing.at_limit(view, tolls, chances, self.price, resume)
+            last = weighing.at_limit(view, tolls, chances, terms)
             if last > max(weighed.saved, gained, 0.0):
                 reason = (
                     f"with a stop of {format_seconds(allowed)} the next pass may be the last,"

@@ -6,13 +6,14 @@ Used by `adaptive`. A switch now may also be one within the next pass: `wait` fi
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from postcopy.forecast.curve import Curve
 from postcopy.forecast.future import Future
 from postcopy.forecast.view import Ahead, Tolls, View
 from postcopy.units import format_seconds
 
-__all__ = ["Chance", "Weighed", "chances", "wait", "weigh"]
+__all__ = ["Chance", "Terms", "Weighed", "at_limit", "chances", "wait", "weigh"]
 
 # A pass over a guest at rest comes out at this part of what it would else.
 _AT_REST = 0.1
@@ -77,85 +78,88 @@ def chances(view: View, rest: float) -> tuple[Chance, ...]:
     return (Chance(1 - rest), Chance(rest, _AT_REST)) if rest > 0 else (Chance(1.0),)
 
 
-def weigh(
-    view: View,
-    tolls: Tolls,
-    chances: Sequence[Chance],
-    price: float,
-    resume_seconds: float,
-    seconds_left: float | None,
-) -> Weighed:
-    """Compare switching now with the best that may come of one more pass or several.
+class Terms(NamedTuple):
+    """On what terms ends are compared.
 
+    :param price: guest-seconds that a second is worth.
     :param resume_seconds: what a stop of pre-copy costs, besides the time for what is left.
+    :param seconds_left: until the deadline, if there is one.
     """
+
+    price: float
+    resume_seconds: float
+    seconds_left: float | None = None
+
+    def cost(self, view: View, end: Ahead, chance: Chance, lost: Callable[[float], float]) -> float:
+        """Return what an end costs, in guest-seconds, the deadline aside.
+
+        :param lost: what a switch with so much left costs a guest at work.
+        """
+        rest = end.left_bytes / view.bandwidth
+        future = chance.future
+        if end.converged:
+            # The clock of a guest that is stopped stands still: what it does comes later by that.
+            stop = rest + self.resume_seconds
+            harm = stop if future is None else stop * future.duty
+        else:
+            harm = lost(end.left_bytes)
+            harm = harm if future is None else harm * chance.works(end.seconds, rest)
+        return self.price * (end.seconds + rest) + harm
+
+
+def weigh(view: View, tolls: Tolls, chances: Sequence[Chance], terms: Terms) -> Weighed:
+    """Compare switching now with the best that may come of one more pass or several."""
     saved = longer = stop_now = converging = 0.0
     now = view.seconds_to_send(view.left_bytes)
+    here = view.here
     for curve, weight, lost in tolls:
-        here = Ahead(0.0, view.left_bytes, view.left_bytes <= view.limit_bytes)
         for chance in chances:
             share = weight * chance.weight
-            stop = price * now + _harm(view, here, chance, resume_seconds, lost)
+            stop = terms.cost(view, here, chance, lost)
             stop_now += share * stop
-            best, cost = _best(view, curve, chance, price, resume_seconds, lost, seconds_left)
+            best, cost = _best(view, curve, chance, terms, lost)
             if len(chances) > 1:
                 # One that had bad luck may still wait for better.
                 seconds, _ = view.next_pass(curve, view.left_bytes)
-                cost = min(cost, stop + price * seconds)
+                cost = min(cost, stop + terms.price * seconds)
             saved += share * (stop - cost)
             converging += share * best.converged
             longer += share * (best.seconds + view.seconds_to_send(best.left_bytes) - now)
     return Weighed(saved, longer, stop_now, converging)
 
 
-def at_limit(
-    view: View, tolls: Tolls, chances: Sequence[Chance], price: float, resume_seconds: float
-) -> float:
-    """Return what it saves to use all of the downtime that is allowed from the next pass on."""
+def at_limit(view: View, tolls: Tolls, chances: Sequence[Chance], terms: Terms) -> float:
+    """Return what it saves to use all of the downtime that is allowed from the next pass on.
+
+    Where that pass then does not end pre-copy, there is a switch at its end, which comes sooner.
+    One in a rest needs no other stop for that: `wait` finds the moment.
+    """
     saved = 0.0
-    now = Ahead(0.0, view.left_bytes, converged=False)
+    here = view.here
     for curve, weight, lost in tolls:
         for chance in chances:
             end = view.at_limit(curve, chance.future)
-            longer = end.seconds + view.seconds_to_send(end.left_bytes - now.left_bytes)
-            gain = _harm(view, now, chance, resume_seconds, lost)
-            gain -= _harm(view, end, chance, resume_seconds, lost)
-            saved += weight * chance.weight * (gain - price * longer)
+            if end.converged or chance.future is None:
+                cost = terms.cost(view, end, chance, lost)
+            else:
+                _, cost = _best(view, curve, chance, terms, lost)
+            saved += weight * chance.weight * (terms.cost(view, here, chance, lost) - cost)
     return saved
 
 
-def _harm(
-    view: View, end: Ahead, chance: Chance, resume_seconds: float, lost: Callable[[float], float]
-) -> float:
-    """Return the guest-seconds that an end costs."""
-    seconds = end.left_bytes / view.bandwidth
-    if end.converged:
-        harm = seconds = seconds + resume_seconds
-    else:
-        harm = lost(end.left_bytes)
-    return harm if chance.future is None else harm * chance.works(end.seconds, seconds)
-
-
 def _best(
-    view: View,
-    curve: Curve,
-    chance: Chance,
-    price: float,
-    resume_seconds: float,
-    lost: Callable[[float], float],
-    seconds_left: float | None,
+    view: View, curve: Curve, chance: Chance, terms: Terms, lost: Callable[[float], float]
 ) -> tuple[Ahead, float]:
     """Return the best end that going on can come to, and its cost in guest-seconds."""
-    found: tuple[Ahead, float] | None = None
-    for end in view.ends(curve, chance.luck, chance.future):
-        rest = end.left_bytes / view.bandwidth
-        cost = price * (end.seconds + rest) + _harm(view, end, chance, resume_seconds, lost)
-        if seconds_left is not None and end.seconds + rest > seconds_left:
-            cost += end.seconds + rest  # past the deadline: as good as a freeze all along
-        if found is None or cost < found[1]:
-            found = end, cost
-    assert found is not None  # there is always one more pass to be made
-    return found
+    ends = view.ends(curve, chance.luck, chance.future)
+    costs = [terms.cost(view, end, chance, lost) for end in ends]
+    if terms.seconds_left is not None:
+        for number, end in enumerate(ends):
+            seconds = end.seconds + view.seconds_to_send(end.left_bytes)
+            if seconds > terms.seconds_left:
+                costs[number] += seconds  # past the deadline: as good as a freeze all along
+    least = min(costs)
+    return ends[costs.index(least)], least
 
 
 def wait(view: View, tolls: Tolls, chances: Sequence[Chance], price: float) -> tuple[float, float]:
