@@ -42,8 +42,8 @@ _LESS = 0.8
 # Whoever goes on may wait later as well, but for where pre-copy then ends: waiting now counts in
 # full against those ends alone, and else for so much.
 _WAIT_COUNTS = 0.5
-# Of a guest at rest, a switch spares the short stop of pre-copy's end, and nothing else. It is worth
-# its risk if it saves so much of what it costs.
+# Of a guest at rest, a switch spares the short stop of pre-copy's end, and nothing else. It is
+# worth its risk if it saves so much of what it costs.
 _WORTH_A_SWITCH = 0.2
 # A sample that comes this much too early still counts.
 _EARLY_SECONDS = 0.05
