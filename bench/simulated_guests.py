@@ -6,13 +6,11 @@ from dataclasses import replace
 from random import Random
 
 from postcopy.forecast import Bursts, Curve, Guest, HotSet, Link, Scenario
-from postcopy.forecast.model import Harm
+from postcopy.forecast.model import PAYLOAD, Harm
 
 GIB, GBIT = 1 << 30, 1e9 / 8
 SIZES = {"64GiB": 64 * GIB, "1TiB": 1024 * GIB}
 LINKS_GBIT = (1, 10, 100)
-# What of a link's rate comes through, headers taken off.
-THROUGH = 0.952
 
 
 def workloads(memory: float, bandwidth: float) -> Iterator[tuple[str, Guest]]:
@@ -47,7 +45,7 @@ def scenarios() -> Iterator[tuple[str, Scenario]]:
     """Return all that is to be moved."""
     for size, memory in SIZES.items():
         for gbit in LINKS_GBIT:
-            link = Link(bandwidth=gbit * GBIT * THROUGH)
+            link = Link(bandwidth=gbit * GBIT * PAYLOAD)
             for name, guest in workloads(memory, link.bandwidth):
                 for preempt in (True, False):
                     more = "" if preempt else ", no preempt"
@@ -80,7 +78,7 @@ def drawn(seed: int, count: int) -> Iterator[tuple[str, Scenario]]:
         kind = kinds[number % len(kinds)]
         memory = between(8, 2048) * GIB
         used = random.uniform(0.4, 0.9) * memory
-        bandwidth = between(1, 200) * GBIT * THROUGH
+        bandwidth = between(1, 200) * GBIT * PAYLOAD
         once = used / bandwidth
         background = HotSet(between(0.02, 0.5) * GIB, between(0.3e6, 10e6))
         bursts = None
@@ -121,7 +119,7 @@ def drawn(seed: int, count: int) -> Iterator[tuple[str, Scenario]]:
         elif extra < 0.2:
             disk, kind = between(0.2, 4) * memory, f"{kind}, disks"
         yield (
-            f"{number}: {memory / GIB:.0f} GiB, {bandwidth / THROUGH / GBIT:.1f} Gb/s, {kind}",
+            f"{number}: {memory / GIB:.0f} GiB, {bandwidth / PAYLOAD / GBIT:.1f} Gb/s, {kind}",
             Scenario(
                 guest=Guest(
                     memory_bytes=memory,

@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from simulated_guests import THROUGH
-
 from postcopy.bench.compare import records_directory
 from postcopy.bench.estimate import model_of
 from postcopy.bench.method import Method
@@ -24,6 +22,7 @@ from postcopy.bench.record import Measured, Record
 from postcopy.bench.scenario import Scenario
 from postcopy.bench.statistics import quantile
 from postcopy.forecast import End, Result, simulate
+from postcopy.forecast.model import PAYLOAD
 from postcopy.lab.services.service import SERVICES
 from postcopy.migration.decision import Policy
 
@@ -64,7 +63,7 @@ def _both(
     scenario: Scenario, method: Method, policy: Policy, runs: Sequence[Measured]
 ) -> Iterator[Both]:
     model = model_of(scenario, preempt=method.preempt)
-    link = replace(model.link, bandwidth=THROUGH * model.link.bandwidth)
+    link = replace(model.link, bandwidth=PAYLOAD * model.link.bandwidth)
     bursts = model.guest.bursts
     count = 1 if bursts is None else BEGINNINGS
     results = []

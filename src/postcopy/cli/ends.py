@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from postcopy.cli import session
 from postcopy.errors import JournalError, PostcopyError
 from postcopy.forecast.inputs import Known
+from postcopy.forecast.model import PAYLOAD
 from postcopy.migration.outcome import Fate
 from postcopy.plan.measured import Measured
 
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
     from postcopy.hosts import HostAccess
     from postcopy.hosts.bandwidth import WayFound
 
-__all__ = ["PAYLOAD", "WayKnown", "measure", "way"]
-
-PAYLOAD = 0.952
-"""Headers take the rest of a link (TCP over Ethernet, frames of 1500 bytes)."""
+__all__ = ["WayKnown", "measure", "way"]
 
 _TRIED_FACTOR, _SHAPED_FACTOR, _SEEN_FACTOR = 1.05, 1.06, 1.3
 # What sends is a small program: past this, in bytes a second, it may be what sets the pace.

@@ -15,6 +15,7 @@ from postcopy.errors import JournalError, UsageError
 from postcopy.forecast.curve import Curve, HotSet
 from postcopy.forecast.fit import fit
 from postcopy.forecast.inputs import Dirtying, Inputs, Known
+from postcopy.forecast.model import PAYLOAD
 from postcopy.plan import Plan, make_plan
 from postcopy.plan.measured import WATCH_SECONDS, Measured
 from postcopy.plan.methods import Offers
@@ -181,7 +182,7 @@ async def _way(
 ) -> ends.WayKnown:
     """Return what is known of the link, or was given."""
     if rate is not None:
-        return ends.WayKnown(Known(rate * ends.PAYLOAD, _GIVEN_FACTOR), "as given")
+        return ends.WayKnown(Known(rate * PAYLOAD, _GIVEN_FACTOR), "as given")
     if guest is not None:
         known = await ends.way(guest, destination, source_uri, lab, try_it=try_it)
         if known is not None:

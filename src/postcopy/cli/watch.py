@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import click
 from postcopy.cli import session
 from postcopy.cli.output import formats_option, runs_async
 from postcopy.cli.request import recover_uri_option
+from postcopy.cli.signals import ended_by_sigterm, stops
 from postcopy.errors import JournalError, NotFoundError, UnavailableError, UsageError
 from postcopy.migration.claim import claim
 from postcopy.migration.conduct import CANCEL_SIGNAL, SWITCH_SIGNAL
@@ -124,7 +124,7 @@ async def watch(
 
 
 async def _round(guard: "Guard") -> None:
-    with _stopped_by(asyncio.current_task()):
+    with ended_by_sigterm():
         report = await guard.once()
     if report.open:
         raise click.exceptions.Exit(1)
@@ -149,27 +149,12 @@ async def _stand(guard: "Guard", count: int, tell: "Callable[[Notice], None]") -
         async with asyncio.TaskGroup() as group:
             alive = group.create_task(notifier.keep_alive(lambda: guard.status))
             watching = group.create_task(guard.run(ready))
-            with _stopped_by(watching):
+            with stops(watching):
                 await asyncio.wait([watching])
             notifier.tell("STOPPING=1")
             alive.cancel()
     finally:
         tell(_about_us("ended; guests are left as they are"))
-
-
-@contextlib.contextmanager
-def _stopped_by(task: "asyncio.Task[None] | None") -> Iterator[None]:
-    """Have SIGTERM and Ctrl-C end a task while the block runs."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for number in signals:
-        if task is not None:
-            loop.add_signal_handler(number, task.cancel)
-    try:
-        yield
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
 
 
 @contextlib.contextmanager

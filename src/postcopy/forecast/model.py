@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from postcopy.forecast.curve import Curve
 
-__all__ = ["Bursts", "Guest", "Harm", "Link"]
+__all__ = ["PAYLOAD", "Bursts", "Guest", "Harm", "Link"]
+
+PAYLOAD = 0.952
+"""Headers take the rest of a link (TCP over Ethernet, frames of 1500 bytes)."""
 
 
 @dataclass(frozen=True, slots=True)

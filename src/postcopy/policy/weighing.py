@@ -132,10 +132,12 @@ def at_limit(view: View, tolls: Tolls, chances: Sequence[Chance], terms: Terms) 
     """Return what it saves to use all of the downtime that is allowed from the next pass on.
 
     Where that pass then does not end pre-copy, there is a switch at its end, which comes sooner.
-    One in a rest needs no other stop for that: `wait` finds the moment.
+    One in a rest needs no other stop for that (`wait` finds the moment): of a guest that takes
+    turns nothing is won then, and its next rest ends with the longer stop.
     """
     saved = 0.0
     here = view.here
+    longer = view.seconds_to_send(view.limit_bytes - view.floor_bytes)
     for curve, weight, lost in tolls:
         for chance in chances:
             end = view.at_limit(curve, chance.future)
@@ -143,6 +145,7 @@ def at_limit(view: View, tolls: Tolls, chances: Sequence[Chance], terms: Terms) 
                 cost = terms.cost(view, end, chance, lost)
             else:
                 _, cost = _best(view, curve, chance, terms, lost)
+                cost += chance.future.duty * longer
             saved += weight * chance.weight * (terms.cost(view, here, chance, lost) - cost)
     return saved
 

@@ -1,8 +1,6 @@
 """``postcopy bench run``."""
 
-import asyncio
 import contextlib
-import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,6 +27,7 @@ from postcopy.cli.output import (
     progress,
     runs_async,
 )
+from postcopy.cli.signals import ended_by_sigterm
 from postcopy.errors import UsageError
 from postcopy.lab.lab import Lab
 from postcopy.lab.status import LabState
@@ -131,7 +130,7 @@ async def _measure(suite: Suite, record: Record, lab_name: str, *, keep: bool) -
     with progress() as stage:
         was_up = (await lab.status()).state is LabState.UP
         await lab.up(progress=stage)
-        with _ended_by_sigterm():
+        with ended_by_sigterm():
             try:
                 await prepare(missing(suite, record), stage)
                 with _telling(stage) as tell:
@@ -139,29 +138,6 @@ async def _measure(suite: Suite, record: Record, lab_name: str, *, keep: bool) -
             finally:
                 if not (was_up or keep):
                     await lab.down(progress=stage)
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Have SIGTERM do what Ctrl-C does: hours of runs are begun in the background, and ended so."""
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    told = False
-
-    def end() -> None:
-        nonlocal told
-        if task is not None and not told:
-            told = True
-            task.cancel()
-
-    loop.add_signal_handler(signal.SIGTERM, end)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if told:
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
 
 
 @contextlib.contextmanager
