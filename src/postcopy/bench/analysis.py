@@ -185,7 +185,7 @@ def analyse(runs: Sequence[Measured], price: float, figure: str = "cost") -> Ana
 
 
 def _case(scenario: Scenario, found: dict[str, list[Measured]], figure: str, price: float) -> Case:
-    methods = list(found)  # in the order of the record: that of the suite, in its first repeat
+    methods = list(found)  # in the order of the runs
     oracle = _oracle(found, price) if figure == "cost" else None
     reference = oracle or _first_that_moved(methods, found)
     against = figure_of(_measured(found[reference]), figure, price)

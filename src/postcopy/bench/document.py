@@ -44,7 +44,7 @@ def with_results(text: str, images: Path) -> str:
             return block[0]
         suite, record = find_suite(name), Record(path)
         repeats = max(run.repeat for run in record.runs) + 1
-        analysis = analyse(record.runs, suite.price, suite.figure)
+        analysis = analyse(suite.in_order(record.runs), suite.price, suite.figure)
         _, picture = write_pages(path.with_suffix(".html"), suite, record.about, analysis)
         images.mkdir(exist_ok=True)
         shown = images / f"bench-{name}.png"

@@ -1,7 +1,7 @@
 """A suite: which scenarios, which methods, how often, in which order. All of it is data."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -11,6 +11,7 @@ import yaml
 
 from postcopy.bench.analysis import FIGURES
 from postcopy.bench.method import Method
+from postcopy.bench.record import Measured
 from postcopy.bench.scenario import Scenario
 from postcopy.errors import NotFoundError, UsageError
 
@@ -67,6 +68,20 @@ class Suite:
             for repeat in range(self.repeats)
             for method in _rotated(methods, repeat)
         ]
+
+    def in_order(self, runs: Iterable[Measured]) -> list[Measured]:
+        """Return runs that are on record in the order of the suite, whenever they were made.
+
+        What the suite does not have comes last. The first method of a guest is the one that others
+        are set against where there is no oracle.
+        """
+        pairs = [(scenario.name, each.text) for scenario, methods in self.cases for each in methods]
+        places = {pair: place for place, pair in enumerate(pairs)}
+
+        def place(run: Measured) -> tuple[int, int]:
+            return places.get((run.scenario.name, run.method), len(places)), run.repeat
+
+        return sorted(runs, key=place)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a record tells of it."""

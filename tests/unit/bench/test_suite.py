@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from postcopy.bench.scenario import FLOORS, Scenario
 from postcopy.bench.suite import Suite, find_suite, suite_names
 from postcopy.errors import NotFoundError, UsageError
 from postcopy.lab.services.service import SERVICES
+
+from .runs import measured
 
 MINE = """
 about: what
@@ -142,3 +145,17 @@ def test_a_slow_link_is_given_time() -> None:
 def test_a_suite_without_a_file_says_what_it_needs() -> None:
     with pytest.raises(UsageError, match="suite x"):
         Suite.parse("x", None)
+
+
+def test_runs_made_later_are_shown_where_their_method_stands() -> None:
+    """Such as those of one method that was measured anew."""
+    suite = find_suite("quick")
+    (scenario, [first, second, *_]), *_ = suite.cases
+    runs = [
+        replace(measured(method, repeat, 5.0, 0.5), scenario=scenario)
+        for repeat, method in [(1, "gone"), (0, second.text), (1, first.text), (0, first.text)]
+    ]
+
+    shown = [(run.method, run.repeat) for run in suite.in_order(runs)]
+
+    assert shown == [(first.text, 0), (first.text, 1), (second.text, 0), ("gone", 1)]

@@ -86,7 +86,7 @@ async def run(
     if missing(wanted, record):
         await _measure(wanted, record, lab_name, keep=keep)
     planned = {each.key for each in wanted.runs}
-    runs = [each for each in record.runs if each.key in planned]
+    runs = wanted.in_order(each for each in record.runs if each.key in planned)
     analysis = analyse(runs, wanted.price, wanted.figure)
     page, picture = write_pages(path.with_suffix(".html"), wanted, record.about, analysis)
     data = {
