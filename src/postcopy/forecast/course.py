@@ -180,7 +180,7 @@ class Course:
         yield from self._stand(harm.stop_seconds)
         self._left.send_rest(before + rest)
         freeze = downtime + harm.resume_seconds
-        self._left.lost_seconds += self._guest.duty * freeze
+        self._left.lost_seconds += self._guest.duty * max(0.0, freeze - harm.heard_seconds)
         if self._armed:
             downtime += harm.counted_share * harm.resume_seconds
         return self._result(End.PRECOPY, self._now, downtime=downtime, freeze=freeze)

@@ -126,6 +126,8 @@ class Harm:
         besides what hypervisors call the downtime.
     :param counted_share: of that, what they call downtime all the same where post-copy might have
         been used: the source then waits for the destination to say that it runs.
+    :param heard_seconds: by how much a freeze is longer, as it is heard from outside, than the
+        guest was at rest: it says every 20 ms that it runs (`postcopy.lab.work`).
     :param switch_seconds: the part of `stop_seconds` that hypervisors call a switch's downtime:
         until the source has sent the devices' state.
     :param tail_share: of what may be left when pre-copy ends, the part that is: QEMU looks only
@@ -147,6 +149,7 @@ class Harm:
     stop_seconds: float = 0.02
     resume_seconds: float = 0.07
     counted_share: float = 0.5
+    heard_seconds: float = 0.02
     switch_seconds: float = 0.001
     tail_share: float = 0.9
     queue_bytes: float = 1.25e6

@@ -80,8 +80,13 @@ class View:
         """
         unsent = min(left_bytes, self.tail_bytes)
         seconds = (left_bytes - unsent) / self.bandwidth
-        dirty = curve(future.active(at, at + seconds) if future else seconds)
+        dirty = curve(seconds if future is None else future.active(at, at + seconds))
         return seconds, self._left(unsent, dirty) if unsent else dirty
+
+    @property
+    def pass_seconds(self) -> float:
+        """How long the next pass takes."""
+        return max(0.0, self.left_bytes - self.tail_bytes) / self.bandwidth
 
     def outstanding(
         self,
@@ -130,7 +135,7 @@ class View:
         rests_end = future.rests_end if future is not None else ()
         for _ in range(_PASSES_AHEAD if future is None else _MOST_PASSES_TO_A_REST):
             seconds, after = self.next_pass(curve, left, future, at)
-            if found:  # the pass that comes next is looked at by itself
+            if rests_end and found:  # the pass that comes next is looked at by itself
                 for rest in rests_end:
                     if at < rest < at + seconds:
                         unsent = self.outstanding(curve, rest - at, future, left, at)
@@ -139,8 +144,9 @@ class View:
             luck = 1.0
             at += seconds
             found.append(Ahead(at, after, after <= self.limit_bytes))
-            stuck = after > _STANDSTILL * left and not any(rest > at for rest in rests_end)
-            if after <= self.floor_bytes or stuck:
+            if after <= self.floor_bytes:
+                break
+            if after > _STANDSTILL * left and not (rests_end and rests_end[-1] > at):
                 break
             left = after
         return found

@@ -3,7 +3,6 @@
 Used by `adaptive`. A switch now may also be one within the next pass: `wait` finds the moment.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -111,7 +110,7 @@ def weigh(view: View, tolls: Tolls, chances: Sequence[Chance], terms: Terms) -> 
     """Compare switching now with the best that may come of one more pass or several."""
     saved = longer = stop_now = converging = 0.0
     now = view.seconds_to_send(view.left_bytes)
-    here = view.here
+    here, one_more = view.here, terms.price * view.pass_seconds
     for curve, weight, lost in tolls:
         for chance in chances:
             share = weight * chance.weight
@@ -120,8 +119,7 @@ def weigh(view: View, tolls: Tolls, chances: Sequence[Chance], terms: Terms) -> 
             best, cost = _best(view, curve, chance, terms, lost)
             if len(chances) > 1:
                 # One that had bad luck may still wait for better.
-                seconds, _ = view.next_pass(curve, view.left_bytes)
-                cost = min(cost, stop + terms.price * seconds)
+                cost = min(cost, stop + one_more)
             saved += share * (stop - cost)
             converging += share * best.converged
             longer += share * (best.seconds + view.seconds_to_send(best.left_bytes) - now)
@@ -179,7 +177,7 @@ def wait(view: View, tolls: Tolls, chances: Sequence[Chance], price: float) -> t
     futures = [chance.future for chance in chances if chance.future is not None]
     moments += [at for future in futures for at in future.rests_end if at < seconds]
     best, saved, most = 0.0, 0.0, _WORTH_WAITING * (now + price * seconds)
-    before = -math.inf
+    before = 0.0
     for wait in sorted(moments):
         if wait < _SHORTEST_WAIT_SECONDS:
             continue
@@ -187,12 +185,12 @@ def wait(view: View, tolls: Tolls, chances: Sequence[Chance], price: float) -> t
         for curve, weight, lost in tolls:
             for chance in chances:
                 left = view.outstanding(curve, wait, chance.future)
-                rest = view.seconds_to_send(left)
+                rest = left / view.bandwidth
                 harm = lost(left) * chance.works(wait, rest)
                 gain -= weight * chance.weight * (harm + price * (wait + rest - seconds))
         if gain > most:
             best, saved, most = wait, gain, gain
         if gain < before and not futures:
-            break  # of a guest that does not rest, it is less and less from here on
+            break  # of a guest that does not rest, less and less is won from here on
         before = gain
     return best, saved
