@@ -6,6 +6,7 @@ on, for every way in which the guest may dirty its memory that fits the passes s
 lets pre-copy converge is spared post-copy; one that writes in bursts is switched in a lull.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -22,8 +23,9 @@ from postcopy.units import format_bytes, format_rate, format_seconds
 
 __all__ = ["Adaptive"]
 
-# Disks that need longer than this are still being copied, and not just kept up to date.
-_DISK_SECONDS = 1.0
+# Disks that need longer than this are still being copied, and not just kept up to date. So are
+# those that need longer than the second if a pass leaves no more of them than the third.
+_DISK_SECONDS, _DISK_LEAST_SECONDS, _DISK_FEWER = 1.0, 0.05, 0.75
 # A deadline is met with this much to spare: what is outstanding is only known at a pass's end.
 _SPARE_SHARE, _SPARE_SECONDS = 1.1, 0.3
 # In the first pass: how much of what has been sent is taken to be dirty again.
@@ -103,7 +105,7 @@ class Adaptive:
                 f"the {format_bytes(left)} left fit into a stop of"
                 f" {format_seconds(allowed)}: pre-copy ends by itself",
             )
-        if latest.disk_remaining_bytes > history.bandwidth * _DISK_SECONDS:
+        if _copies_disks(history):
             disks = format_bytes(latest.disk_remaining_bytes)
             return Decision(Action.CONTINUE, f"disks are still being copied, {disks} to go")
         view = view_of(history, allowed)
@@ -247,6 +249,15 @@ class Adaptive:
             f"the freeze decides: a switch would freeze the guest for {format_seconds(freeze)},"
             f" more than the {format_seconds(self.max_freeze)} allowed"
         )
+
+
+def _copies_disks(history: History) -> bool:
+    """Whether disks are still being copied, which takes a part of the way."""
+    left = history.passes[-1].disk_remaining_bytes
+    if left <= history.bandwidth * _DISK_LEAST_SECONDS:
+        return False
+    before = history.passes[-2].disk_remaining_bytes if len(history.passes) > 1 else math.inf
+    return left > history.bandwidth * _DISK_SECONDS or left < _DISK_FEWER * before
 
 
 def _passes(history: History) -> str:

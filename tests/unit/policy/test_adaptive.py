@@ -131,6 +131,19 @@ def test_a_bandwidth_that_halves_does_not_fool_it(
     assert result.passes < 40
 
 
+def test_disks_whose_copy_ends_soon_are_waited_for() -> None:
+    """On a fast link that is a moment, after which memory has all of it, and pre-copy converges."""
+    made = Guest(
+        memory_bytes=88 * GIB,
+        content_bytes=41 * GIB,
+        dirty=Curve((HotSet(6e9, 18e9),)),
+        disk_bytes=100 * GIB,
+    )
+    result = simulate(Scenario(guest=made, link=Link(bandwidth=25e9)), Adaptive())
+    assert result.end is End.PRECOPY
+    assert result.guest_seconds_lost < 0.1
+
+
 def test_disks_being_copied_do_not_fool_it() -> None:
     scenario = large(4, 0.3e9)
     disks = replace(scenario, guest=replace(scenario.guest, disk_bytes=200 * GIB))
