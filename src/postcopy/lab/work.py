@@ -7,7 +7,7 @@ from itertools import pairwise
 from postcopy.forecast.model import Bursts
 from postcopy.lab.records import Beat
 
-__all__ = ["BASELINE_SECONDS", "Curve", "FREEZE_SECONDS", "HEARTBEAT_SECONDS", "InBursts"]
+__all__ = ["BASELINE_SECONDS", "HEARTBEAT_SECONDS", "Curve", "InBursts"]
 
 HEARTBEAT_SECONDS = 0.020
 """How often witness.c sends a heartbeat."""
@@ -15,13 +15,13 @@ HEARTBEAT_SECONDS = 0.020
 BASELINE_SECONDS = 2.0
 """How long before the start the guest's own pace is measured."""
 
-SHORTEST_BASELINE_SECONDS = 0.2
+_SHORTEST_BASELINE_SECONDS = 0.2
 """A pace measured in less says nothing."""
 
-FREEZE_SECONDS = 3 * HEARTBEAT_SECONDS
+_FREEZE_SECONDS = 3 * HEARTBEAT_SECONDS
 """A longer silence is a freeze; a shorter one is jitter, which evens out."""
 
-BIN_SECONDS = 0.1
+_BIN_SECONDS = 0.1
 """The width of a step in `Curve.steps`."""
 
 _TOGETHER_SECONDS = 0.002
@@ -61,7 +61,7 @@ class Curve:
 
     def last_heard(self, end: float) -> float:
         """Return the last reading's moment if it is at most a beat's jitter before; else `end`."""
-        if self._at and 0 <= end - self._at[-1] < FREEZE_SECONDS:
+        if self._at and 0 <= end - self._at[-1] < _FREEZE_SECONDS:
             return self._at[-1]
         return end
 
@@ -70,7 +70,7 @@ class Curve:
         if not self._at:
             return 0.0
         begin, end = max(at - seconds, self._at[0]), min(at, self._at[-1])
-        if end - begin < SHORTEST_BASELINE_SECONDS:
+        if end - begin < _SHORTEST_BASELINE_SECONDS:
             return 0.0
         return (self.total(end) - self.total(begin)) / (end - begin)
 
@@ -88,7 +88,7 @@ class Curve:
         frozen = slowed = 0.0
         for left, right in pairwise([begin, *inner, end]):
             missing = self.seconds_behind(left, right, pace)
-            if right - left >= FREEZE_SECONDS:
+            if right - left >= _FREEZE_SECONDS:
                 frozen += max(0.0, missing)
             else:
                 slowed += missing
@@ -99,9 +99,9 @@ class Curve:
         if not self._at:
             return ()
         begin, end = max(begin, self._at[0]), min(end, self._at[-1])
-        edges = [begin + n * BIN_SECONDS for n in range(int((end - begin) / BIN_SECONDS + 1.0))]
+        edges = [begin + n * _BIN_SECONDS for n in range(int((end - begin) / _BIN_SECONDS + 1.0))]
         return tuple(
-            ((left + right) / 2, (self.total(right) - self.total(left)) / BIN_SECONDS)
+            ((left + right) / 2, (self.total(right) - self.total(left)) / _BIN_SECONDS)
             for left, right in pairwise(edges)
         )
 
@@ -121,7 +121,7 @@ class InBursts:
     def rate_before(self, at: float, seconds: float) -> float:
         """Return the pace of its bursts in so many seconds before; 0.0 when it is not known."""
         burst_seconds = self._burst_seconds(at - seconds, at)
-        if burst_seconds < SHORTEST_BASELINE_SECONDS:
+        if burst_seconds < _SHORTEST_BASELINE_SECONDS:
             return 0.0
         return (self._work.total(at) - self._work.total(at - seconds)) / burst_seconds
 
