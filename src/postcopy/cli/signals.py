@@ -3,9 +3,25 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 
-__all__ = ["ended_by_sigterm", "stops"]
+__all__ = ["ENDING", "ended_by_sigterm", "handled"]
+
+ENDING = (signal.SIGTERM, signal.SIGINT)
+"""How people and services ask a command to end."""
+
+
+@contextlib.contextmanager
+def handled(numbers: Collection[signal.Signals], act: Callable[[], object]) -> Iterator[None]:
+    """Have these signals do that while the block runs, in its loop."""
+    loop = asyncio.get_running_loop()
+    for number in numbers:
+        loop.add_signal_handler(number, act)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
 @contextlib.contextmanager
@@ -14,7 +30,7 @@ def ended_by_sigterm() -> Iterator[None]:
 
     :raises KeyboardInterrupt: in place of the task's cancellation, when it came.
     """
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    task = asyncio.current_task()
     told = False
 
     def end() -> None:
@@ -23,26 +39,10 @@ def ended_by_sigterm() -> Iterator[None]:
             told = True
             task.cancel()
 
-    loop.add_signal_handler(signal.SIGTERM, end)
     try:
-        yield
+        with handled((signal.SIGTERM,), end):
+            yield
     except asyncio.CancelledError:
         if told:
             raise KeyboardInterrupt from None
         raise
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-
-
-@contextlib.contextmanager
-def stops(task: "asyncio.Task[None]") -> Iterator[None]:
-    """Have SIGTERM and Ctrl-C end another task while the block runs, and nothing but that."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for number in signals:
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        yield
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)

@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +13,7 @@ import click
 from postcopy.cli import session
 from postcopy.cli.output import formats_option, runs_async
 from postcopy.cli.request import recover_uri_option
-from postcopy.cli.signals import ended_by_sigterm, stops
+from postcopy.cli.signals import ENDING, ended_by_sigterm, handled
 from postcopy.errors import JournalError, NotFoundError, UnavailableError, UsageError
 from postcopy.migration.claim import claim
 from postcopy.migration.conduct import CANCEL_SIGNAL, SWITCH_SIGNAL
@@ -119,7 +119,10 @@ async def watch(
             interval=interval,
             dry_run=dry_run,
         )
-        stack.enter_context(_requests(tell))
+        # Those who want a guest switched or called off are answered: it is too late for both.
+        answer = "a guest in post-copy can be neither switched nor called off: it goes on"
+        requests = (CANCEL_SIGNAL, SWITCH_SIGNAL)
+        stack.enter_context(handled(requests, lambda: tell(_about_us(answer))))
         await (_round(guard) if once else _stand(guard, len(uris), tell))
 
 
@@ -149,26 +152,12 @@ async def _stand(guard: "Guard", count: int, tell: "Callable[[Notice], None]") -
         async with asyncio.TaskGroup() as group:
             alive = group.create_task(notifier.keep_alive(lambda: guard.status))
             watching = group.create_task(guard.run(ready))
-            with stops(watching):
+            with handled(ENDING, watching.cancel):
                 await asyncio.wait([watching])
             notifier.tell("STOPPING=1")
             alive.cancel()
     finally:
         tell(_about_us("ended; guests are left as they are"))
-
-
-@contextlib.contextmanager
-def _requests(tell: "Callable[[Notice], None]") -> Iterator[None]:
-    """Answer those who want a guest switched or called off: it is too late for both."""
-    loop = asyncio.get_running_loop()
-    answer = "a guest in post-copy can be neither switched nor called off: it goes on"
-    for number in (CANCEL_SIGNAL, SWITCH_SIGNAL):
-        loop.add_signal_handler(number, lambda: tell(_about_us(answer)))
-    try:
-        yield
-    finally:
-        for number in (CANCEL_SIGNAL, SWITCH_SIGNAL):
-            loop.remove_signal_handler(number)
 
 
 def _about_us(text: str) -> "Notice":

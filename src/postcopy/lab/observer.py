@@ -143,12 +143,10 @@ def observe(
 
     calm = started if undisturbed is None else undisturbed
     work = Curve((beat.at, beat.writes) for beat in beats)
-    paced = None if bursts is None else InBursts(beats, work, bursts)
-    baseline = work.rate_before(calm, before) if paced is None else paced.rate_before(calm, before)
-    if baseline > 0 and paced is not None:
+    paced = work if bursts is None else InBursts(beats, work, bursts)
+    baseline = paced.rate_before(calm, before)
+    if baseline > 0:
         lost = paced.seconds_lost(started, end, baseline)
-    elif baseline > 0:
-        lost = work.seconds_lost(started, end, baseline)
     else:
         pulse = Curve((beat.at, beat.sequence) for beat in beats)
         pace = pulse.rate_before(calm, before) or 1 / HEARTBEAT_SECONDS

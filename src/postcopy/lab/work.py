@@ -59,6 +59,10 @@ class Curve:
         share = (at - begin) / (end - begin)
         return self._total[right - 1] + share * (self._total[right] - self._total[right - 1])
 
+    def growth(self, begin: float, end: float) -> float:
+        """Return by how much it grew between two moments."""
+        return self.total(end) - self.total(begin)
+
     def last_heard(self, end: float) -> float:
         """Return the last reading's moment if it is at most a beat's jitter before; else `end`."""
         if self._at and 0 <= end - self._at[-1] < _FREEZE_SECONDS:
@@ -72,11 +76,7 @@ class Curve:
         begin, end = max(at - seconds, self._at[0]), min(at, self._at[-1])
         if end - begin < _SHORTEST_BASELINE_SECONDS:
             return 0.0
-        return (self.total(end) - self.total(begin)) / (end - begin)
-
-    def seconds_behind(self, begin: float, end: float, pace: float) -> float:
-        """Return how many seconds of growth at that pace are missing between two moments in all."""
-        return (end - begin) - (self.total(end) - self.total(begin)) / pace
+        return self.growth(begin, end) / (end - begin)
 
     def seconds_lost(self, begin: float, end: float, pace: float) -> float:
         """Return the seconds of growth at that pace that are missing between two moments.
@@ -87,7 +87,7 @@ class Curve:
         inner = [at for at in self._at if begin < at < end]
         frozen = slowed = 0.0
         for left, right in pairwise([begin, *inner, end]):
-            missing = self.seconds_behind(left, right, pace)
+            missing = (right - left) - self.growth(left, right) / pace
             if right - left >= _FREEZE_SECONDS:
                 frozen += max(0.0, missing)
             else:
@@ -101,7 +101,7 @@ class Curve:
         begin, end = max(begin, self._at[0]), min(end, self._at[-1])
         edges = [begin + n * _BIN_SECONDS for n in range(int((end - begin) / _BIN_SECONDS + 1.0))]
         return tuple(
-            ((left + right) / 2, (self.total(right) - self.total(left)) / _BIN_SECONDS)
+            ((left + right) / 2, self.growth(left, right) / _BIN_SECONDS)
             for left, right in pairwise(edges)
         )
 
@@ -123,7 +123,7 @@ class InBursts:
         burst_seconds = self._burst_seconds(at - seconds, at)
         if burst_seconds < _SHORTEST_BASELINE_SECONDS:
             return 0.0
-        return (self._work.total(at) - self._work.total(at - seconds)) / burst_seconds
+        return self._work.growth(at - seconds, at) / burst_seconds
 
     def seconds_lost(self, begin: float, end: float, pace: float) -> float:
         """Return the seconds of bursts at that pace that are missing between two moments.
@@ -131,8 +131,8 @@ class InBursts:
         Of the time for which it was stopped, they are the part that bursts take of any time.
         """
         end = self._work.last_heard(end)
-        stopped = (end - begin) - (self._clock.total(end) - self._clock.total(begin))
-        done = (self._work.total(end) - self._work.total(begin)) / pace
+        stopped = (end - begin) - self._clock.growth(begin, end)
+        done = self._work.growth(begin, end) / pace
         missing = self._burst_seconds(begin, end) - done + self._bursts.duty * stopped
         return max(0.0, missing)
 

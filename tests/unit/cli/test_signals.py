@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from postcopy.cli.signals import ended_by_sigterm, stops
+from postcopy.cli.signals import ENDING, ended_by_sigterm, handled
 
 
 def test_sigterm_ends_a_command_as_ctrl_c_does_once_it_has_cleaned_up() -> None:
@@ -41,7 +41,7 @@ def test_a_cancellation_that_no_signal_asked_for_stays_one() -> None:
 def test_a_signal_may_stop_another_task_and_nothing_else(number: signal.Signals) -> None:
     async def command() -> str:
         task = asyncio.create_task(asyncio.sleep(30))
-        with stops(task):
+        with handled(ENDING, task.cancel):
             os.kill(os.getpid(), number)
             await asyncio.wait([task])
         return "stopped" if task.cancelled() else "not stopped"
