@@ -67,6 +67,15 @@ class Chance:
             return 1.0
         return self.future.active(at, at + seconds) / seconds if seconds > 0 else 1.0
 
+    @property
+    def duty(self) -> float:
+        """For which part of its time the guest works in the long run.
+
+        So much of a stop is lost, whenever it comes: the guest's clock stands still, and what it
+        does comes later by that.
+        """
+        return 1.0 if self.future is None else self.future.duty
+
 
 def chances(view: View, rest: float) -> tuple[Chance, ...]:
     """Return how the guest may go on."""
@@ -95,14 +104,10 @@ class Terms(NamedTuple):
         :param lost: what a switch with so much left costs a guest at work.
         """
         rest = end.left_bytes / view.bandwidth
-        future = chance.future
         if end.converged:
-            # The clock of a guest that is stopped stands still: what it does comes later by that.
-            stop = rest + self.resume_seconds
-            harm = stop if future is None else stop * future.duty
+            harm = (rest + self.resume_seconds) * chance.duty
         else:
-            harm = lost(end.left_bytes)
-            harm = harm if future is None else harm * chance.works(end.seconds, rest)
+            harm = lost(end.left_bytes) * chance.works(end.seconds, rest)
         return self.price * (end.seconds + rest) + harm
 
 
@@ -143,7 +148,7 @@ def at_limit(view: View, tolls: Tolls, chances: Sequence[Chance], terms: Terms) 
                 cost = terms.cost(view, end, chance, lost)
             else:
                 _, cost = _best(view, curve, chance, terms, lost)
-                cost += chance.future.duty * longer
+                cost += chance.duty * longer
             saved += weight * chance.weight * (terms.cost(view, here, chance, lost) - cost)
     return saved
 
