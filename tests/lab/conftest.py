@@ -67,6 +67,22 @@ def soon(look: Callable[[], object], expected: object) -> None:
     assert seen == expected
 
 
+_NODELAY = r"""
+import ctypes, os, re, socket, subprocess
+listed = subprocess.check_output(["ss", "-tnpHO", "state", "connected", "sport", ">=", ":49152"])
+for pid, number in re.findall(rb'"qemu[^"]*",pid=(\d+),fd=(\d+)', listed):
+    copy = ctypes.CDLL(None).syscall(438, os.pidfd_open(int(pid)), int(number), 0)
+    print(socket.socket(fileno=copy).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+"""
+
+
+def held_back_nothing(lab: Lab) -> list[bool]:
+    """Return whether each connection that a guest comes to beta over sends all at once."""
+    beta = lab.host("beta").access()
+    asked = asyncio.run(beta.run("python3", "-c", _NODELAY, seconds=10.0))
+    return [line != "0" for line in asked.stdout.split()]
+
+
 @pytest.fixture(scope="session")
 def moves_lab() -> Iterator[Lab]:
     """A lab for the whole session."""

@@ -17,7 +17,7 @@ from postcopy.lab.lab import Lab
 from postcopy.migration import Journal, Phase
 
 from .commands import data, postcopy, spawn
-from .conftest import LAB, RATE, SLOW, soon
+from .conftest import LAB, RATE, SLOW, held_back_nothing, soon
 
 pytestmark = pytest.mark.lab
 
@@ -117,6 +117,16 @@ def test_a_busy_domain_moves_by_every_policy_that_may_switch(
     info = busy.inside("beta", "virsh", "dominfo", GUEST)
     assert "Persistent:     yes" in info
     assert busy.state("alpha") == ""
+
+
+def test_a_domain_in_postcopy_asks_for_pages_at_once(busy: Pair) -> None:
+    busy.link(SLOW)
+    into = ("--source-host", "alpha", "--dest-host", "beta", "--lab", LAB)
+    with spawn(*busy.migrate("--policy", "immediate", *into)) as process:
+        wait_for(Phase.POSTCOPY, process)
+        soon(lambda: any(held_back_nothing(busy.lab)), True)
+        assert process.wait(60) == 0
+    busy.assert_whole("beta")
 
 
 def test_a_domain_that_is_paused_goes_on_where_it_arrives(busy: Pair) -> None:

@@ -16,7 +16,7 @@ from postcopy.migration import Journal, Phase
 from postcopy.qemu import Endpoint, MigrationOptions, QemuDriver
 
 from .commands import data, postcopy, spawn
-from .conftest import CALM, GUEST, LAB, SLOW, Bench
+from .conftest import CALM, GUEST, LAB, SLOW, Bench, held_back_nothing, soon
 
 pytestmark = pytest.mark.lab
 
@@ -306,3 +306,13 @@ def test_every_pass_end_was_decided_on_and_journalled(busy: Bench, state_dir: Pa
     assert all(0 <= sample.at - (sample.pass_ended_at or 0) < 0.1 for sample in ends)
     assert len(decided) >= len(ends)
     assert decided[-1].startswith("switch: passes")
+
+
+def test_a_guest_in_postcopy_asks_for_pages_at_once(busy: Bench) -> None:
+    busy.link(SLOW)
+    with spawn(*migrate("--policy", "immediate")) as process:
+        wait_for(Phase.POSTCOPY, process)
+        # The one that was made last carries no requests, and may not have been there yet.
+        soon(lambda: any(held_back_nothing(busy.lab)), True)
+        assert process.wait(60) == 0
+    busy.assert_whole("beta")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from postcopy.errors import PostcopyError, UnavailableError
 from postcopy.hosts.access import HostAccess
+from postcopy.hosts.haste import hasten
 
 __all__ = ["HostWay"]
 
@@ -86,6 +87,9 @@ class HostWay:
 
     async def socket(self, path: str) -> Path:
         return await self._access.socket(path)
+
+    async def hasten(self) -> int:
+        return await hasten(self._access, self._ports)
 
     async def able_to_cut(self) -> bool:
         try:

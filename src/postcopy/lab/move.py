@@ -1,16 +1,18 @@
 """Moving a lab guest: the destination's QEMU is made ready before, and the loser ended after."""
 
 import contextlib
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 from postcopy.errors import NotFoundError, RefusedError, UnavailableError, UsageError
+from postcopy.hosts.haste import hasten
 from postcopy.hosts.wire import HostWire
 from postcopy.lab.guest import LabGuest
 from postcopy.lab.lab import Lab
 from postcopy.qemu.driver import QemuDriver
 from postcopy.qemu.options import MigrationOptions
-from postcopy.qemu.rescue import SPARE_PORTS
+from postcopy.qemu.rescue import SPARE_PORTS, Hasten
 
 __all__ = ["LabMove"]
 
@@ -57,7 +59,8 @@ class LabMove:
             recover_uri=recover_uri,
         )
         ends = (guest.sides[source].endpoint, target.endpoint)
-        driver = QemuDriver(*ends, options, wire=_wire(guest, source, destination))
+        wire, asks = _past_qemu(guest, source, destination)
+        driver = QemuDriver(*ends, options, wire=wire, hasten=asks)
         return cls(guest, source, destination, driver)
 
     @classmethod
@@ -71,8 +74,8 @@ class LabMove:
         sides = guest.sides[source], guest.sides[destination]
         uri = f"tcp:{sides[1].host.data_address}:{_PORT}"
         options = MigrationOptions(uri=uri, recover_uri=recover_uri)
-        wire = _wire(guest, source, destination)
-        driver = QemuDriver(sides[0].endpoint, sides[1].endpoint, options, wire=wire)
+        wire, asks = _past_qemu(guest, source, destination)
+        driver = QemuDriver(sides[0].endpoint, sides[1].endpoint, options, wire=wire, hasten=asks)
         return cls(guest, source, destination, driver)
 
     @classmethod
@@ -80,7 +83,8 @@ class LabMove:
         """Return the move that an earlier process recorded."""
         one = LabGuest.load(Lab(record["lab"]), guest)
         source, destination = record["source"]["name"], record["destination"]["name"]
-        driver = QemuDriver.of_record(record, wire=_wire(one, source, destination))
+        wire, asks = _past_qemu(one, source, destination)
+        driver = QemuDriver.of_record(record, wire=wire, hasten=asks)
         return cls(one, source, destination, driver)
 
     def record(self) -> dict[str, Any]:
@@ -95,9 +99,12 @@ class LabMove:
             await self.guest.tidy()
 
 
-def _wire(guest: LabGuest, source: str, destination: str) -> HostWire:
-    address = guest.sides[destination].host.data_address
-    return HostWire(guest.sides[source].host.access(), address, (_PORT, _PORT + SPARE_PORTS))
+def _past_qemu(guest: LabGuest, source: str, destination: str) -> tuple[HostWire, Hasten]:
+    """Return what is done past QEMU: the way looked at, and the destination's requests hastened."""
+    near, far = guest.sides[source].host, guest.sides[destination].host
+    ports = _PORT, _PORT + SPARE_PORTS
+    wire = HostWire(near.access(), far.data_address, ports)
+    return wire, functools.partial(hasten, far.access(), ports)
 
 
 async def check(lab: Lab, name: str, destination: str) -> tuple[LabGuest, str]:

@@ -108,6 +108,11 @@ class LibvirtRescue:
         if self._monitors[1] is None and self._ways.destination is not None:
             self._able_to_cut = await self._ways.destination.able_to_cut()
 
+    async def hasten(self) -> int:
+        """Have the destination's QEMUs ask for pages at once, where there is a way to them."""
+        way = self._ways.destination
+        return await way.hasten() if way is not None else 0
+
     async def look(self) -> Look:
         """Ask both QEMUs where their second monitors are, and both libvirts."""
         with contextlib.suppress(TimeoutError):

@@ -20,6 +20,13 @@ class Way(Protocol):
         """Return where on this machine a unix socket of the host can be reached."""
         ...
 
+    async def hasten(self) -> int:
+        """Have QEMUs here ask for missing pages at once; return over how many connections.
+
+        :raises UnavailableError: when that cannot be done.
+        """
+        ...
+
     async def able_to_cut(self) -> bool:
         """Return whether the host's kernel closes the connections of others when it is asked to.
 

@@ -14,6 +14,7 @@ from postcopy.migration.cuts import Cuts
 from postcopy.migration.decision import History, Policy
 from postcopy.migration.driver import Driver
 from postcopy.migration.event import Event, Noted, PhaseChanged, SampleTaken
+from postcopy.migration.haste import Haste
 from postcopy.migration.journal import Journal
 from postcopy.migration.outcome import Fate, Figures, Outcome
 from postcopy.migration.phase import IllegalTransitionError, Phase, PhaseTracker
@@ -66,6 +67,7 @@ class Supervisor:
             recover=recover,
             recover_seconds=recover_seconds,
         )
+        self._haste = Haste(driver, self._clock, before=policy.uses_postcopy, tell=self._tell)
         self._noted = 0
         self._spread_at: float | None = None
 
@@ -91,7 +93,10 @@ class Supervisor:
                 self._end(self._never_begun(started_at, problem))
             raise
         self._note()
-        error = await self._follow()
+        try:
+            error = await self._follow()
+        finally:
+            await self._haste.stop()
         self._note()
         figures = Figures()
         if self.phase is Phase.COMPLETED:
@@ -218,6 +223,7 @@ class Supervisor:
             return
         # Decide and act before anything is written: a slow disk must not delay the switch.
         events = await self._steering.steer(sample)
+        self._haste.see(sample)
         self._show(sample, before)
         for event in events:
             self._tell(event)

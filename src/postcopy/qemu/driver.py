@@ -19,7 +19,7 @@ from postcopy.qemu import capabilities
 from postcopy.qemu.looking import Looking
 from postcopy.qemu.monitor import CommandError, Monitor
 from postcopy.qemu.options import Endpoint, MigrationOptions
-from postcopy.qemu.rescue import QemuHalf, QemuRescue
+from postcopy.qemu.rescue import Hasten, QemuHalf, QemuRescue
 from postcopy.qemu.status import figures_of, phase_of, sample_of
 
 __all__ = ["QemuDriver"]
@@ -51,6 +51,7 @@ class QemuDriver:
         options: MigrationOptions,
         *,
         wire: Wire | None = None,
+        hasten: Hasten | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.options = options
@@ -70,6 +71,7 @@ class QemuDriver:
             QemuHalf(self._destination, spare[1]),
             options.recover_uri or options.uri,
             wire,
+            hasten,
         )
         """What brings both QEMUs together again after a cut."""
         self._looking = Looking(self._source, self._clock)
@@ -95,13 +97,16 @@ class QemuDriver:
         }
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any], wire: Wire | None = None) -> "QemuDriver":
+    def of_record(
+        cls, record: Mapping[str, Any], wire: Wire | None = None, hasten: Hasten | None = None
+    ) -> "QemuDriver":
         """Read what `record` wrote."""
         return cls(
             Endpoint.of_record(record["source"]),
             Endpoint.of_record(record["destination"]),
             MigrationOptions(**record["options"]),
             wire=wire,
+            hasten=hasten,
         )
 
     @property

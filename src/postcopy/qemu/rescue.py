@@ -8,6 +8,7 @@ which they are taken are those of qapi/migration.json (``migrate-pause``, ``migr
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from postcopy.errors import PostcopyError, RetryableError, UnavailableError
@@ -16,7 +17,10 @@ from postcopy.migration.recovery import Half, Look, Wire
 from postcopy.qemu.monitor import CommandError, Monitor, NotListeningError
 from postcopy.qemu.status import phase_of
 
-__all__ = ["SPARE_PORTS", "QemuHalf", "QemuRescue", "half_of"]
+__all__ = ["SPARE_PORTS", "Hasten", "QemuHalf", "QemuRescue", "half_of"]
+
+Hasten = Callable[[], Awaitable[int]]
+"""Has the destination ask for missing pages at once, as `Rescue.hasten`."""
 
 SPARE_PORTS = 15
 """How many ports after the migration's own a destination may listen at while that one is taken."""
@@ -132,10 +136,16 @@ class QemuRescue:
 
     :param uri: where the destination is to listen and the source to connect, ``tcp:HOST:PORT``.
     :param wire: the way between both, where it can be looked at.
+    :param hasten: how the destination is reached, past its QEMU, where it can be.
     """
 
     def __init__(
-        self, source: QemuHalf, destination: QemuHalf, uri: str, wire: Wire | None = None
+        self,
+        source: QemuHalf,
+        destination: QemuHalf,
+        uri: str,
+        wire: Wire | None = None,
+        hasten: Hasten | None = None,
     ) -> None:
         self.source = source
         self.destination = destination
@@ -143,6 +153,11 @@ class QemuRescue:
         self.obstacles = ""
         self.how = ""
         self._uri = uri
+        self._hasten = hasten
+
+    async def hasten(self) -> int:
+        """Have the destination ask for missing pages at once, where it can be reached."""
+        return await self._hasten() if self._hasten is not None else 0
 
     async def look(self) -> Look:
         """Ask both QEMUs."""

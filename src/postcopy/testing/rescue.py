@@ -1,7 +1,7 @@
 """Two halves of a guest and a link between them that breaks as it is told."""
 
 from postcopy.clock import Clock
-from postcopy.errors import RetryableError
+from postcopy.errors import PostcopyError, RetryableError
 from postcopy.migration.recovery import Connection, Half, Look
 from postcopy.testing.clock import FakeClock
 
@@ -34,7 +34,11 @@ class FakeRescue:
         self.source = Half.ACTIVE
         self.destination = Half.ACTIVE
         self.calls: list[str] = []
-        """What was asked, in order, looks left out."""
+        """What was asked, in order, looks and haste left out."""
+        self.hastened = 0
+        """How often it was asked to be quick."""
+        self.connections: int | PostcopyError = 2
+        """What `hasten` finds, or what keeps it from that."""
         self.obstacles = ""
         self.how = ""
         self._outage = outage_seconds
@@ -78,6 +82,12 @@ class FakeRescue:
         if self.clock.now() < self._behind_until and source is Half.ACTIVE:
             destination = Half.PAUSED
         return Look(source, Half.HUNG if self._hung else destination)
+
+    async def hasten(self) -> int:
+        self.hastened += 1
+        if isinstance(self.connections, PostcopyError):
+            raise self.connections
+        return self.connections
 
     async def break_off(self, *, source: bool, destination: bool) -> None:
         names = [

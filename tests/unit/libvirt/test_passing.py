@@ -33,6 +33,9 @@ class Daemon:
         self.monitor = Monitor(self.qemu.path, "the daemon")
         await self.monitor.connect()
 
+    async def hasten(self) -> int:
+        raise NotImplementedError
+
     async def able_to_cut(self) -> bool:
         return True
 

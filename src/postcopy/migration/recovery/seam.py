@@ -97,6 +97,14 @@ class Rescue(Protocol):
         """In which way both sides would be connected again now, where there are several."""
         ...
 
+    async def hasten(self) -> int:
+        """Have the destination's requests for missing pages sent at once, each by itself.
+
+        :returns: of how many connections; none where there is no way to.
+        :raises PostcopyError: when it cannot be done. The guest only waits longer for its pages.
+        """
+        ...
+
     async def look(self) -> Look:
         """Ask both sides, a few seconds at most. A side that does not answer is an answer."""
         ...
