@@ -7,13 +7,13 @@ seconds may do anything in a minute that begins like that.
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from statistics import fmean
 
 from postcopy.errors import UsageError
 from postcopy.forecast.curve import Curve, HotSet, Observation, least_in
 from postcopy.forecast.inputs import Dirtying
-from postcopy.forecast.model import Bursts
 from postcopy.forecast.spells import UNEVEN
+from postcopy.forecast.turns import Turns, turns_of
 from postcopy.units import format_bytes
 
 __all__ = ["fit"]
@@ -24,13 +24,11 @@ _NINETY = 1.645
 _LOOK_ERROR, _LEAST_ERROR = 0.05, 0.03
 # What one that found nothing is taken to have found, as a part of what it errs by.
 _FOUND_NOTHING = 0.3
+# For which part of a look a guest worked that takes turns is known within so much of the rest.
+_PART_ERROR = 0.5
 # Looks of about the same length, by this factor, are told from each other by what they found, if
 # there are a few.
 _SAME_LENGTH, _FEW = 1.2, 3
-# Turns that are not so many looks long are not seen, or not often enough.
-_UNSEEN_LOOKS = 3
-# How well so many looks tell the odds of work against rest, by a factor 9 times in 10.
-_RESTS_LOOKS, _RESTS_FACTOR = 8, 3.0
 # Longer looks at the same guest that find less than shorter ones did, by this factor, contradict
 # them: no guest dirties less in more time.
 _CONTRADICTION = 1.5
@@ -65,7 +63,17 @@ def fit(
         Observation(o.seconds, max(o.dirtied_bytes, few), o.error_bytes)
         for o, few in zip(seen, least, strict=True)
     ]
-    bursts, busy = _bursts(looks, floor)
+    resting = [_rests(look, looks, floor) for look in looks]
+    telling = [_is_told_apart(_at_work(look, looks), floor) for look in looks]
+    turns = turns_of(
+        [
+            (look.seconds, rests if tells else None)
+            for look, rests, tells in zip(looks, resting, telling, strict=True)
+        ]
+    )
+    bursts = turns.expected if any(resting) else None
+    worked = _worked(turns, resting)
+    busy = [_of_work(look, part) for look, part in zip(looks, worked, strict=True) if part]
     if bursts is not None:
         notes.append(
             f"it rests for {1 - bursts.duty:.0%} of the time, some"
@@ -73,11 +81,7 @@ def fit(
         )
     # Rests are seen by looks that follow one another, and not by a long one that takes in several.
     short = [look for look in looks if len(_alike(look, looks)) >= _FEW] or looks
-    telling = [look for look in looks if _is_told_apart(_at_work(look, looks), floor)]
-    unseen = math.inf
-    if any(look in short for look in telling):
-        unseen = _UNSEEN_LOOKS * min(look.seconds for look in telling)
-    else:
+    if not any(tells and look in short for look, tells in zip(looks, telling, strict=True)):
         notes.append("it dirties too little to tell whether it rests now and then")
     disagreement = _disagreement(busy)
     if disagreement > _CONTRADICTION:
@@ -91,8 +95,7 @@ def fit(
         curves,
         factor=min(factor, _MOST_FACTOR),
         bursts=bursts,
-        rests_factor=_RESTS_FACTOR ** math.sqrt(_RESTS_LOOKS / len(looks)),
-        unseen_seconds=unseen,
+        turns=turns.paced(worked),
         notes=tuple(notes),
         looks=_summed_up(busy),
     )
@@ -163,12 +166,16 @@ def _stretched(curve: Curve, height: float, unit_seconds: float, most_bytes: flo
 
 
 def _summed_up(looks: Sequence[Observation]) -> tuple[Observation, ...]:
-    """Return one look of each length, the mean of all of them."""
-    lengths = sorted({o.seconds for o in looks})
-    groups = [[o.dirtied_bytes for o in looks if o.seconds == length] for length in lengths]
+    """Return one look of about each length, the mean of all of them."""
+    groups: list[list[Observation]] = []
+    for look in sorted(looks):
+        if groups and look.seconds <= _SAME_LENGTH * groups[-1][0].seconds:
+            groups[-1].append(look)
+        else:
+            groups.append([look])
     return tuple(
-        Observation(length, sum(group) / len(group))
-        for length, group in zip(lengths, groups, strict=True)
+        Observation(fmean(o.seconds for o in group), fmean(o.dirtied_bytes for o in group))
+        for group in groups
     )
 
 
@@ -184,27 +191,22 @@ def _disagreement(looks: Sequence[Observation]) -> float:
     return worst
 
 
-def _bursts(
-    looks: Sequence[Observation], floor: float
-) -> tuple[Bursts | None, Sequence[Observation]]:
-    """Tell a guest that rests now and then, and return the looks at it while it wrote."""
-    resting = [_rests(look, looks, floor) for look in looks]
+def _worked(turns: Turns, resting: Sequence[bool]) -> list[float | None]:
+    """Return for which part of each look the guest is taken to have worked; None for a rest.
+
+    One that was never seen to rest is taken to have worked all the time.
+    """
     if not any(resting):
-        return None, looks
-    by_look = list(zip(looks, resting, strict=True))
-    rests = sum(o.seconds for o, rest in by_look if rest)
-    longest_rest = max(o.seconds for o, rest in by_look if rest)
-    # One of a length of its own does not count: it may have taken in some rest.
-    judged = [o.seconds for o in looks if len(_alike(o, looks)) >= _FEW]
-    if sum(judged) <= rests:  # it was only seen at work for other times
-        judged = [o.seconds for o in looks]
-    share = rests / sum(judged)
-    # Looks follow one another: rests in a row are one rest.
-    lulls = sum(rest and not before for before, rest in pairwise((False, *resting)))
-    lull = rests / lulls
-    busy = [o for o, rest in by_look if not rest]
-    unmixed = [o for o in busy if o.seconds <= _SAME_LENGTH * longest_rest]
-    return Bursts(1 - share, lull / share), unmixed or busy
+        return [1.0] * len(resting)
+    active = zip(turns.active, resting, strict=True)
+    return [None if rests else part for part, rests in active]
+
+
+def _of_work(look: Observation, part: float) -> Observation:
+    """Return a look at a guest that worked for a part of it, as one at work alone."""
+    unsure = _PART_ERROR * (1 - part) * look.dirtied_bytes
+    error = math.hypot(look.error_bytes, unsure)
+    return Observation(look.seconds * part, look.dirtied_bytes, error)
 
 
 def _alike(look: Observation, looks: Sequence[Observation]) -> list[Observation]:

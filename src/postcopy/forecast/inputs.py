@@ -8,6 +8,7 @@ from postcopy.errors import UsageError
 from postcopy.forecast.curve import Curve, HotSet, Observation
 from postcopy.forecast.model import Bursts, Guest, Harm, Link
 from postcopy.forecast.simulator import Scenario
+from postcopy.forecast.turns import Turns, known
 
 __all__ = ["Dirtying", "Inputs", "Known"]
 
@@ -21,10 +22,6 @@ _TAIL_SHARES = (0.4, 1.1)
 _SLOWING_FACTOR = 1.3
 # What one connection carries at most, bounded by one processor that reads and sends pages.
 _STREAM_BANDWIDTH, _STREAM_FACTOR = 2.5e9, 1.6
-
-# A guest whose turns would not have been seen takes some as likely as not: of such lengths, each as
-# likely as twice that, and working for such a part of them.
-_UNSEEN_ODDS, _UNSEEN_PERIODS, _UNSEEN_DUTIES = 0.5, (0.3, 6.0), (0.1, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +47,8 @@ class Dirtying:
 
     :param curves: each with its likelihood; these sum to 1.
     :param factor: within which what they come to is right, 9 times in 10.
-    :param bursts: when the guest rests, if it does.
-    :param rests_factor: within which the odds of its work against its rests are right, 9 times in
-        10; the length of its turns within the square root of that.
-    :param unseen_seconds: turns shorter than this would not have been seen; infinite if it dirties
-        too little to see any.
+    :param bursts: when the guest rests, if it was seen to.
+    :param turns: what turns it may take, seen or not; if None, those.
     :param notes: what there is to say of the measurement.
     :param looks: what was seen of the guest at work, for the policies to know as well.
     """
@@ -62,37 +56,20 @@ class Dirtying:
     curves: tuple[tuple[Curve, float], ...]
     factor: float = 1.0
     bursts: Bursts | None = None
-    rests_factor: float = 1.0
-    unseen_seconds: float = 0.0
+    turns: Turns | None = None
     notes: tuple[str, ...] = ()
     looks: tuple[Observation, ...] = ()
 
     def draw(self, random: Random) -> tuple[Curve, Bursts | None]:
         """Return one curve that it may be, and turns that it may take."""
-        bursts = self._draw_bursts(random)
+        bursts, pace = (self.turns or known(self.bursts)).draw(random)
         chosen = random.choices(self.curves, [weight for _, weight in self.curves])[0][0]
         much = Known(1.0, self.factor).draw(random)
-        # Looks that do not see rests saw the mean of work and rest.
-        pace = 1 / bursts.duty if bursts is not None and self.bursts is None else 1.0
         return Curve(
             tuple(
                 HotSet(s.size_bytes * much, s.rate * much * pace, s.sequential) for s in chosen.sets
             )
         ), bursts
-
-    def _draw_bursts(self, random: Random) -> Bursts | None:
-        """Draw turns that it may take, and where in one the migration begins."""
-        if self.bursts is None:
-            period = math.exp(random.uniform(*map(math.log, _UNSEEN_PERIODS)))
-            if period > self.unseen_seconds or random.random() > _UNSEEN_ODDS:
-                return None
-            duty = random.uniform(*_UNSEEN_DUTIES)
-            return Bursts(duty, period, offset_seconds=random.uniform(0.0, period))
-        duty = self.bursts.duty
-        odds = Known(duty / (1 - duty), self.rests_factor).draw(random) if duty < 1 else math.inf
-        known = Known(self.bursts.period_seconds, math.sqrt(self.rests_factor))
-        period = known.draw(random)
-        return Bursts(1 / (1 + 1 / odds), period, offset_seconds=random.uniform(0.0, period))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
