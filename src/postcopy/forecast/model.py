@@ -134,7 +134,9 @@ class Harm:
         now and then.
     :param queue_bytes: what is in front of a requested page on the one connection.
     :param preempt: whether requested pages have a connection of their own.
-    :param request_seconds: what a request costs with it, besides the round trip.
+    :param request_bytes: what is in front of it all the same, with it: packets that the source has
+        handed to its link.
+    :param request_seconds: what a request costs besides, with it, in both QEMUs.
     :param critical_pages: pages that a guest needs one after the other before it goes on.
     :param alone: with it, requested pages come without those around them, so that so many times as
         many of what was never there have to be asked for.
@@ -154,7 +156,8 @@ class Harm:
     tail_share: float = 0.9
     queue_bytes: float = 1.25e6
     preempt: bool = True
-    request_seconds: float = 2.5e-3
+    request_bytes: float = 1.2e5
+    request_seconds: float = 2e-4
     critical_pages: float = 85.0
     alone: float = 4.0
     written_share: float = 0.4
@@ -170,7 +173,7 @@ class Harm:
             return math.inf
         wait = self.queue_bytes / bandwidth
         if self.preempt:
-            wait = min(wait, self.request_seconds)
+            wait = min(wait, self.request_seconds + self.request_bytes / bandwidth)
         return link.round_trip + wait + page_bytes / bandwidth
 
     def freeze(self, latency: float, hot_missing: float, cold_missing: float) -> float:

@@ -47,6 +47,9 @@ _WAIT_COUNTS = 0.5
 # Of a guest at rest, a switch spares the short stop of pre-copy's end, and nothing else. It is
 # worth its risk if it saves so much of what it costs.
 _WORTH_A_SWITCH = 0.2
+# What a requested page is taken to cost at the least, on links of any speed: they cost less on fast
+# ones, where a switch would be as cheap as pre-copy's own end, were it not for its risk.
+_REQUEST_SECONDS = 2.5e-3
 # A sample that comes this much too early still counts.
 _EARLY_SECONDS = 0.05
 
@@ -184,7 +187,8 @@ class Adaptive:
 
     @property
     def _harm(self) -> Harm:
-        return Harm(preempt=self.preempt)
+        """What a switch is taken to cost: no less than it does, for it may go wrong."""
+        return Harm(preempt=self.preempt, request_bytes=0.0, request_seconds=_REQUEST_SECONDS)
 
     def _seconds_left(self, history: History) -> float | None:
         return None if self.deadline is None else self.deadline - history.elapsed_seconds
@@ -240,7 +244,7 @@ class Adaptive:
     def _too_frozen(self, bandwidth: float, first_pass: bool) -> str | None:
         if self.max_freeze is None:
             return None
-        harm = self._harm
+        harm = Harm(preempt=self.preempt)
         latency = harm.latency(Link(bandwidth=bandwidth), 0.0, _PAGE_BYTES)
         freeze = harm.freeze(latency, 1.0, 1.0 if first_pass else 0.0)
         if freeze <= self.max_freeze:

@@ -168,7 +168,7 @@ def test_a_guest_loses_no_less_than_it_freezes() -> None:
     still = Scenario(guest=guest(4 * GIB, 1e9, 0, 0), link=Link(bandwidth=1e9))
     result = move(still, 0.5)
     assert result.end is End.POSTCOPY
-    assert result.guest_seconds_lost >= result.longest_freeze_seconds > 0.1
+    assert result.guest_seconds_lost >= result.longest_freeze_seconds > 0.05
 
 
 def test_each_page_of_a_few_is_waited_for_once() -> None:
@@ -181,7 +181,8 @@ def test_each_page_of_a_few_is_waited_for_once() -> None:
         return move(world, 1.0).guest_seconds_lost
 
     few = HotSet(40 * 4096, 4e9)
-    assert lost(few) - lost() == pytest.approx(40 * 1.45e-3, rel=0.05)
+    latency = Harm().latency(Link(bandwidth=1e9), 0.0, 4096)
+    assert lost(few) - lost() == pytest.approx(40 * latency, rel=0.05)
     many = HotSet(1e9, 4e9)
     assert 1.3 < lost(many) < lost(many, few) < lost(many) + 0.07
 
@@ -198,7 +199,7 @@ def test_a_sweep_goes_on_once_what_is_sent_has_come_past_it() -> None:
 
     missing = 2 - 0.14  # by when it is switched, some has been sent
     assert loss(0.2e9, sequential=True) == pytest.approx(missing / 2, rel=0.1)
-    assert loss(0.2e9, sequential=False) > 0.9 * missing
+    assert loss(0.2e9, sequential=False) > 0.85 * missing
     assert loss(10e9, sequential=True) == pytest.approx(missing * 0.95, rel=0.05)
 
 
@@ -284,3 +285,13 @@ def test_kubevirt_by_its_clock() -> None:
     result = simulate(measured_guest(FLAT_OUT), Kubevirt(completion_timeout_per_gib=40))
     assert result.end is End.POSTCOPY
     assert result.switched_at == pytest.approx(40 * 640 / 1024, rel=0.05)
+
+
+def test_a_requested_page_waits_for_what_is_on_its_way_and_on_fast_links_for_little() -> None:
+    slow, fast = (
+        Harm().latency(Link(bandwidth=rate, round_trip=0.0), 0.0, 4096) for rate in (12e6, 1.2e9)
+    )
+    assert slow == pytest.approx(0.0105, rel=0.02)
+    assert fast < 4e-4
+    behind = Harm(preempt=False).latency(Link(bandwidth=12e6, round_trip=0.0), 0.0, 4096)
+    assert behind > 9 * slow
