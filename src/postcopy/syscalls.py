@@ -10,6 +10,7 @@ import functools
 import os
 import platform
 import struct
+from collections.abc import Sequence
 
 __all__ = [
     "CLONE_NEWIPC",
@@ -28,6 +29,7 @@ __all__ = [
     "MS_SHARED",
     "PR_SET_PDEATHSIG",
     "bpf_constant_program",
+    "bpf_flow_program",
     "hold_thread",
     "mount",
     "pivot_root",
@@ -67,8 +69,12 @@ PTRACE_INTERRUPT = 0x4207
 # include/uapi/linux/bpf.h
 BPF_PROG_LOAD = 5
 BPF_PROG_TYPE_SCHED_CLS = 3
-_BPF_MOV64_IMM_R0 = 0xB7
+_BPF_LD_ABS_B, _BPF_LD_IND_H = 0x30, 0x48
+_BPF_MOV64_IMM, _BPF_MOV64_REG = 0xB7, 0xBF
+_BPF_ADD64_IMM, _BPF_ADD64_REG = 0x07, 0x0F
+_BPF_AND64_IMM, _BPF_LSH64_IMM = 0x57, 0x67
 _BPF_EXIT = 0x95
+_ETHERNET = 14  # the length of its header
 
 _NR_PTRACE = {"x86_64": 101, "aarch64": 117, "ppc64le": 26, "riscv64": 117, "s390x": 26}
 _NR_BPF = {"x86_64": 321, "aarch64": 280, "ppc64le": 361, "riscv64": 280, "s390x": 351}
@@ -158,8 +164,39 @@ def bpf_constant_program(value: int) -> int:
 
     :returns: a descriptor that the caller closes; what uses the program keeps it alive.
     """
-    instructions = struct.pack("<BBhi", _BPF_MOV64_IMM_R0, 0, 0, value) + struct.pack(
-        "<BBhi", _BPF_EXIT, 0, 0, 0
+    return _bpf_load([(_BPF_MOV64_IMM, 0, 0, 0, value), (_BPF_EXIT, 0, 0, 0, 0)])
+
+
+def bpf_flow_program(flows: int, first: int) -> int:
+    """Load a traffic-control program that tells flows by their ports (IPv4 over Ethernet).
+
+    It answers `first` and the numbers after it, `flows` in all, which is a power of two.
+
+    :returns: a descriptor that the caller closes; what uses the program keeps it alive.
+    """
+    return _bpf_load(
+        [
+            (_BPF_MOV64_REG, 6, 1, 0, 0),  # where loads from the packet expect it
+            (_BPF_LD_ABS_B, 0, 0, 0, _ETHERNET),
+            (_BPF_AND64_IMM, 0, 0, 0, 15),
+            (_BPF_LSH64_IMM, 0, 0, 0, 2),
+            (_BPF_MOV64_REG, 7, 0, 0, 0),  # the length of the IP header
+            (_BPF_LD_IND_H, 0, 7, 0, _ETHERNET),
+            (_BPF_MOV64_REG, 8, 0, 0, 0),
+            (_BPF_LD_IND_H, 0, 7, 0, _ETHERNET + 2),
+            (_BPF_ADD64_REG, 0, 8, 0, 0),
+            (_BPF_AND64_IMM, 0, 0, 0, flows - 1),
+            (_BPF_ADD64_IMM, 0, 0, 0, first),
+            (_BPF_EXIT, 0, 0, 0, 0),
+        ]
+    )
+
+
+def _bpf_load(program: Sequence[tuple[int, int, int, int, int]]) -> int:
+    """Load instructions: code, destination and source register, offset, immediate value."""
+    instructions = b"".join(
+        struct.pack("<BBhi", code, source << 4 | destination, offset, value)
+        for code, destination, source, offset, value in program
     )
     code = ctypes.create_string_buffer(instructions, len(instructions))
     licence = ctypes.create_string_buffer(b"Apache-2.0")

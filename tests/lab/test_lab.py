@@ -326,9 +326,11 @@ async def test_killed_at_any_moment_of_up_down_leaves_nothing(lab: Lab) -> None:
         assert (await lab.status()).state is LabState.UP
 
 
+@pytest.mark.parametrize("fair", [False, True], ids=["fifo", "fair"])
 @pytest.mark.parametrize("rate", [12_500_000, 125_000_000])
-async def test_the_rate_is_what_the_link_carries(lab: Lab, rate: int) -> None:
-    await lab.link().set_rate(rate)
+async def test_the_rate_is_what_the_link_carries(lab: Lab, rate: int, fair: bool) -> None:
+    await lab.link().set_rate(rate, fair=fair)
+    assert (await lab.link().status()).rate == rate
     alpha, beta = lab.host("alpha"), lab.host("beta")
     receiver = asyncio.create_task(inside(beta, RECEIVER, beta.data_address))
     await inside(alpha, SENDER, beta.data_address, "2")

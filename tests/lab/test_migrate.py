@@ -200,6 +200,7 @@ BAD_INPUT = (
     (("lab", "guest", "x", "--lab", LAB, "--hot", "-1"), 64, "hot memory"),
     (("lab", "guest", "x/y", "--lab", LAB), 64, "'x/y' is not a name"),
     (("lab", "link", "--lab", LAB, "--rate", "fast"), 64, "'fast' is not a rate"),
+    (("lab", "link", "--lab", LAB, "--fair"), 64, "--fair goes with --rate"),
 )
 
 

@@ -10,9 +10,12 @@ from postcopy.lab.services.service import SERVICES
 from postcopy.lab.workload import Workload
 from postcopy.units import format_bytes, parse_bytes, parse_rate
 
-__all__ = ["FLOORS", "WORKLOADS", "Scenario"]
+__all__ = ["FLOORS", "QUEUES", "WORKLOADS", "Scenario"]
 
 FLOORS = ("qemu", "libvirt")
+
+QUEUES = ("fifo", "fair")
+"""In front of the link: first in, first out, or connections take turns."""
 
 _SHARES = {"writer": 50, "hot": 50, "bursts": 50, "sequential": 75}
 """Workloads that write, and how much of the memory in percent, if that is not said."""
@@ -41,6 +44,7 @@ class Scenario:
     :param duty: for which part of its time a guest in bursts writes, in percent.
     :param period_seconds: of the bursts.
     :param link: bytes a second; None does not limit it.
+    :param queue: what waits in front of the link, one of `QUEUES`.
     :param downtime_limit: how long the guest may stand still at a pre-copy switchover, in seconds.
     :raises UsageError: when one of them makes no sense.
     """
@@ -52,6 +56,7 @@ class Scenario:
     duty: int | None = None
     period_seconds: float | None = None
     link: int | None = 50_000_000
+    queue: str = "fifo"
     vcpus: int = 1
     floor: str = "qemu"
     downtime_limit: float = 0.3
@@ -59,6 +64,11 @@ class Scenario:
     def __post_init__(self) -> None:
         _choose("workload", self.workload, WORKLOADS)
         _choose("floor", self.floor, FLOORS)
+        _choose("queue", self.queue, QUEUES)
+        if self.link is None and self.queue != QUEUES[0]:
+            raise UsageError(
+                "nothing waits in front of a link without a rate", hint="give one: link: 400mbit"
+            )
         if self.memory_bytes < _LEAST_BYTES:
             raise UsageError(
                 f"{format_bytes(self.memory_bytes)} of memory are too little to measure",
@@ -133,6 +143,8 @@ class Scenario:
             words[0] += f" {self.duty or 30} % of {self.period_seconds or 4.0:g} s"
         words.append(f"{self.memory_bytes / _MIB:g} MiB")
         words.append("unshaped" if self.link is None else _bits(self.link))
+        if self.queue != QUEUES[0]:
+            words.append(f"{self.queue} queue")
         words.append("1 vCPU" if self.vcpus == 1 else f"{self.vcpus} vCPUs")
         words.append(self.floor)
         if self.downtime_limit != 0.3:
@@ -208,6 +220,7 @@ _READERS: Mapping[str, tuple[str, Any]] = {
     "duty": ("duty", _whole),
     "period": ("period_seconds", _number),
     "link": ("link", _link),
+    "queue": ("queue", _text),
     "vcpus": ("vcpus", _whole),
     "floor": ("floor", _text),
     "downtime_limit": ("downtime_limit", _number),

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from postcopy.bench.load.load import Load
-from postcopy.bench.scenario import Scenario
+from postcopy.bench.scenario import QUEUES, Scenario
 from postcopy.lab import names
 from postcopy.lab.domain import LabDomain
 from postcopy.lab.guest import LabGuest
@@ -44,7 +44,7 @@ async def boot(lab: Lab, scenario: Scenario) -> Stand:
     :raises UnavailableError: when it does not boot, or its server does not answer.
     """
     await clear(lab)
-    await shape(lab.link(), scenario.link)
+    await shape(lab.link(), scenario.link, scenario.queue)
     spec = scenario.guest_spec(GUEST)
     kind = LabDomain if scenario.floor == "libvirt" else LabGuest
     if spec.service is None:
@@ -67,7 +67,7 @@ async def clear(lab: Lab) -> None:
             await kind.load(lab, GUEST).stop()
 
 
-async def shape(link: DataLink, rate: int | None) -> None:
+async def shape(link: DataLink, rate: int | None, queue: str = QUEUES[0]) -> None:
     """Have the data link carry so many bytes a second, or as many as it can."""
     await link.up()
-    await (link.unlimit() if rate is None else link.set_rate(rate))
+    await (link.unlimit() if rate is None else link.set_rate(rate, fair=queue == "fair"))

@@ -23,21 +23,15 @@ from typing import Any, TypeVar
 
 from postcopy import syscalls
 from postcopy.errors import UnavailableError
-from postcopy.lab import names
+from postcopy.lab import names, shaping
 from postcopy.lab.netlink import in_namespace, index_of, wait_for_carrier
 
-__all__ = ["DataLink", "LinkState", "LinkStatus", "burst_bytes"]
+__all__ = ["DataLink", "LinkState", "LinkStatus"]
 
 T = TypeVar("T")
 
 _TC_ACT_SHOT = 2  # include/uapi/linux/pkt_cls.h
 _INGRESS = 0xFFFF0000
-_TC_H_ROOT = 0xFFFFFFFF  # include/uapi/linux/pkt_sched.h
-_TBF_HANDLE = 0x10000
-_QUEUE_SECONDS = 0.05
-_FAST = 6_250_000  # 50 Mb/s
-_OFFLOADED = 65536
-_LEAST_BURST = 4096  # more than one Ethernet frame
 
 
 class LinkState(StrEnum):
@@ -59,53 +53,33 @@ class LinkStatus:
     rate: int | None
 
 
-def burst_bytes(rate: int) -> int:
-    """Return how much may leave a host at once when its link is limited to `rate` bytes a second.
-
-    A bucket must outlast the time until the kernel looks again, or the link stays under its rate;
-    2 ms is ample with high-resolution timers. It must also take one segmentation-offload packet of
-    64 KiB, which is otherwise cut up in software. On a slow link that costs nothing, and whole ones
-    would each stand in the way for as long as a dead link does: there, 20 ms are all.
-    """
-    return max(128 * 1024, rate // 500) if rate >= _FAST else max(_LEAST_BURST, rate // 50)
-
-
 class DataLink:
     """The data link of a lab that is up. What is said of no end is done or seen at both."""
 
     def __init__(self, lab: str) -> None:
         self._lab = lab
 
-    async def set_rate(self, rate: int, queue_seconds: float = _QUEUE_SECONDS) -> None:
-        """Limit each direction to `rate` bytes a second, headers included (tc-tbf(8)).
+    async def set_rate(
+        self, rate: int, queue_seconds: float = shaping.QUEUE_SECONDS, *, fair: bool = False
+    ) -> None:
+        """Limit each direction to `rate` bytes a second, headers included.
 
         What waits in the queue is lost where the link becomes a slow one.
 
         :param queue_seconds: how much may wait before it is lost, as the time that it takes to
             send: a sender that fills the queue meets that much delay.
+        :param fair: whether connections take turns in the queue, and each has one of its own.
         """
-        burst = burst_bytes(rate)
-
-        def limit(route: Any) -> None:
-            if burst < _OFFLOADED:
-                # A packet that waits already would not be cut up, and never sent.
-                _let_go(route)
-            route.tc(
-                "replace",
-                "tbf",
-                index_of(route, names.DATA),
-                handle=_TBF_HANDLE,
-                rate=rate,
-                burst=burst,
-                limit=burst + int(rate * queue_seconds),
-            )
-
-        await self._at_both_ends("limiting the data link", limit)
+        await self._at_both_ends(
+            "limiting the data link",
+            lambda route: shaping.limit(route, names.DATA, rate, queue_seconds, fair=fair),
+        )
 
     async def unlimit(self) -> None:
         """Let the link carry what the machine can."""
-
-        await self._at_both_ends("letting the data link go", _let_go)
+        await self._at_both_ends(
+            "letting the data link go", lambda route: shaping.let_go(route, names.DATA)
+        )
 
     async def down(self) -> None:
         """Take the link down at both ends."""
@@ -170,10 +144,7 @@ class DataLink:
         def look(route: Any) -> LinkStatus:
             index = index_of(route, names.DATA)
             [link] = route.get_links(index)
-            rate = None
-            for discipline in route.get_qdiscs(index=index):
-                if discipline.get("kind") == "tbf":
-                    rate = int(discipline.get_nested("TCA_OPTIONS", "TCA_TBF_PARMS")["rate"])
+            rate = shaping.rate_of(route, names.DATA)
             if link.get("operstate") != "UP":
                 state = LinkState.DOWN
             elif _is_dropping(route, index):
@@ -206,13 +177,6 @@ class DataLink:
                 raise result
             done.append(result)
         return done
-
-
-def _let_go(route: Any) -> None:
-    index = index_of(route, names.DATA)
-    kinds = [one.get("kind") for one in route.get_qdiscs(index=index)]
-    if "tbf" in kinds:
-        route.tc("del", index=index, handle=_TBF_HANDLE, parent=_TC_H_ROOT)
 
 
 def _is_dropping(route: Any, index: int) -> bool:

@@ -80,6 +80,8 @@ def test_several_vcpus_have_a_writer_each() -> None:
         ({"workload": "hot", "memory": "1MiB"}, "too little"),
         ({"workload": "hot", "link": "0mbit"}, "not above zero"),
         ({"workload": "hot", "link": "fast"}, "not a rate"),
+        ({"workload": "hot", "queue": "codel"}, "there is no queue 'codel'"),
+        ({"workload": "hot", "link": "unshaped", "queue": "fair"}, "a link without a rate"),
         ({"workload": "hot", "vcpus": 0}, "0 writers"),
         ({"workload": "hot", "vcpus": 1.5}, "vcpus: 1.5"),
         ({"workload": "hot", "floor": "nova"}, "no floor 'nova'"),
@@ -99,6 +101,7 @@ def test_it_comes_back_from_its_record_with_a_name_of_its_own() -> None:
     some += [
         Scenario(workload="hot", share=25),
         Scenario(workload="hot", link=None),
+        Scenario(workload="hot", queue="fair"),
         Scenario(workload="hot", vcpus=2),
         Scenario(workload="hot", floor="libvirt"),
         Scenario(workload="hot", downtime_limit=0.1),

@@ -177,20 +177,23 @@ def exec_(name: str, host: str, command: tuple[str, ...]) -> None:
 @click.command()
 @name_option
 @click.option("--rate", metavar="RATE", help="Limit both directions: 100mbit, 1gbit.")
+@click.option("--fair", is_flag=True, help="With --rate: connections take turns in the queue.")
 @click.option("--down", "action", flag_value="down", help="Take the link down: no carrier.")
 @click.option("--up", "action", flag_value="up", help="Undo --down and --drop.")
 @click.option("--drop", "action", flag_value="drop", help="Lose every packet without a word.")
 @click.option("--reset", "action", flag_value="reset", help="Break the connections on it, now.")
 @format_option
 @runs_async
-async def link(name: str, rate: str | None, action: str | None, format_: str) -> None:
+async def link(name: str, rate: str | None, fair: bool, action: str | None, format_: str) -> None:
     """Shape the data link between the hosts, cut it, mend it; without options, say how it is.
 
     The control link to this machine is not touched.
     """
     data_link = Lab(name).link()
+    if fair and rate is None:
+        raise UsageError("--fair goes with --rate", hint="such as --rate 400mbit --fair")
     if rate is not None:
-        await data_link.set_rate(parse_rate(rate))
+        await data_link.set_rate(parse_rate(rate), fair=fair)
     if action is not None:
         await getattr(data_link, action)()
     now = await data_link.status()

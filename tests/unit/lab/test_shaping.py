@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postcopy.lab.link import burst_bytes
+from postcopy.lab.shaping import burst_bytes
 
 LARGEST_OFFLOADED_PACKET = 65536
 FRAME = 1514
