@@ -8,6 +8,8 @@ the time may still rest between looks, or for less than one.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from operator import mul
 from random import Random
 
 from postcopy.forecast.model import Bursts
@@ -24,8 +26,10 @@ _LENGTHS, _MOST_LENGTHS, _LENGTHS_A_LOOK, _PARTS, _PLACES = 16, 64, 2, 8, 16
 _ERROR = 0.02
 # And so often because turns are not as even as these.
 _UNEVEN_ERROR = 0.05
-# What is less likely than this is left out.
-_LEAST = 1e-4
+# Turns are taken to be as even as that for so many looks.
+_TOGETHER = 32
+# What is less likely than the best by such a power of e is given up.
+_HOPELESS = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,36 +118,62 @@ def turns_of(looks: Sequence[tuple[float, bool | None]]) -> Turns:
     lengths = max(_LENGTHS, min(_MOST_LENGTHS, _LENGTHS_A_LOOK * len(looks)))
     factor = (max(_PERIODS[1], 2 * watched) / _PERIODS[0]) ** (1 / lengths)
     part = (_DUTIES[1] - _DUTIES[0]) / _PARTS
-    even = math.prod(1 - _ERROR if not rest else _ERROR for _, rest in looks if rest is not None)
-    found = [Rhythm(None, (1 - _ODDS) * even, (1.0,) * len(looks))]
-    for length in range(lengths):
+    even = sum(math.log(_ERROR if rest else 1 - _ERROR) for _, rest in looks if rest is not None)
+    best = even
+    laid: list[tuple[Bursts | None, float, tuple[float, ...]]] = [(None, even, (1.0,) * len(looks))]
+    for length, step in product(range(lengths), range(_PARTS)):
         period = _PERIODS[0] * factor ** (length + 0.5)
-        for step in range(_PARTS):
-            bursts = Bursts(_DUTIES[0] + part * (step + 0.5), period)
-            found.append(_laid(bursts, looks, _ODDS / (lengths * _PARTS)))
-    total = sum(rhythm.weight for rhythm in found)
-    kept = [rhythm for rhythm in found if rhythm.weight > _LEAST * total]
-    total = sum(rhythm.weight for rhythm in kept)
-    rhythms = (replace(rhythm, weight=rhythm.weight / total) for rhythm in kept)
+        bursts = Bursts(_DUTIES[0] + part * (step + 0.5), period)
+        if (found := _lay(bursts, looks, best - _HOPELESS)) is not None:
+            best = max(best, found[0])
+            laid.append((bursts, *found))
+    prior = _ODDS / (lengths * _PARTS)
+    rhythms = [
+        Rhythm(bursts, (1 - _ODDS if bursts is None else prior) * math.exp(each - best), active)
+        for bursts, each, active in laid
+    ]
+    total = sum(rhythm.weight for rhythm in rhythms)
+    rhythms = [replace(rhythm, weight=rhythm.weight / total) for rhythm in rhythms]
     return Turns(tuple(rhythms), (factor, part))
 
 
-def _laid(bursts: Bursts, looks: Sequence[tuple[float, bool | None]], prior: float) -> Rhythm:
-    """Lay turns over the looks, wherever in one the first of them began."""
-    weight, active = 0.0, [0.0] * len(looks)
-    for place in range(_PLACES):
-        at = bursts.period_seconds * (place + 0.5) / _PLACES
-        likelihood, parts = 1.0, []
-        for seconds, rest in looks:
-            parts.append(bursts.active_seconds(at, at + seconds) / seconds)
-            if rest is not None:
-                resting = _found_at_rest(parts[-1])
-                likelihood *= resting if rest else 1 - resting
-            at += seconds
-        weight += likelihood
-        active = [sum_ + likelihood * part for sum_, part in zip(active, parts, strict=True)]
-    shares = tuple(sum_ / weight for sum_ in active)
-    return Rhythm(bursts, prior * weight / _PLACES, shares)
+def _lay(
+    bursts: Bursts, looks: Sequence[tuple[float, bool | None]], least: float
+) -> tuple[float, tuple[float, ...]] | None:
+    """Lay turns over the looks, wherever in one they began: anew for some at a time.
+
+    :param least: the logarithm of the likelihood below which it is given up.
+    :returns: that logarithm, and for which part of each look the guest worked; None if given up.
+    """
+    likelihood, active = 0.0, []
+    for first in range(0, len(looks), _TOGETHER):
+        some = looks[first : first + _TOGETHER]
+        places = [
+            _lay_at(bursts, bursts.period_seconds * (place + 0.5) / _PLACES, some)
+            for place in range(_PLACES)
+        ]
+        top = max(each for each, _ in places)
+        weights = [math.exp(each - top) for each, _ in places]
+        likelihood += top + math.log(sum(weights) / _PLACES)
+        if likelihood < least:
+            return None
+        columns = zip(*(parts for _, parts in places), strict=True)
+        active.extend(sum(map(mul, weights, column)) / sum(weights) for column in columns)
+    return likelihood, tuple(active)
+
+
+def _lay_at(
+    bursts: Bursts, begin: float, looks: Sequence[tuple[float, bool | None]]
+) -> tuple[float, list[float]]:
+    """Do the same with looks the first of which began so many seconds into a turn."""
+    at, likelihood, parts = begin, 0.0, []
+    for seconds, rest in looks:
+        parts.append(bursts.active_seconds(at, at + seconds) / seconds)
+        if rest is not None:
+            resting = _found_at_rest(parts[-1])
+            likelihood += math.log(resting if rest else 1 - resting)
+        at += seconds
+    return likelihood, parts
 
 
 def _found_at_rest(active: float) -> float:

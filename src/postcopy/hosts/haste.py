@@ -53,7 +53,7 @@ async def hasten(host: HostAccess, ports: tuple[int, int]) -> int:
     )
     try:
         count, trouble = json.loads(asked.stdout)
-    except ValueError:
+    except (TypeError, ValueError):
         count, trouble = 0, (asked.stderr.strip().splitlines() or ["no answer"])[-1]
     if trouble:
         raise UnavailableError(

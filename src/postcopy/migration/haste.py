@@ -1,7 +1,6 @@
 """Has a guest's requests for missing pages go out at once, while others watch the migration."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
 from postcopy.clock import Clock
@@ -37,20 +36,22 @@ class Haste:
 
     def see(self, sample: Sample) -> None:
         """Take a sample in, and begin to ask if it is time."""
-        if sample.phase in (Phase.PAUSED, Phase.RECOVERING):
-            self._tries = _TRIES  # what comes next is another connection
         if sample.phase not in self._phases or self._driver.rescue is None or not self._tries:
             return
         if self._asking is None or self._asking.done():
             self._tries -= 1
             self._asking = asyncio.create_task(self._ask())
 
+    async def begin_anew(self) -> None:
+        """Take in that both sides were connected again: these are other connections."""
+        await self.stop()
+        self._tries = _TRIES
+
     async def stop(self) -> None:
         """Ask no more; whoever was asked may still do it."""
         if self._asking is not None:
             self._asking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._asking
+            await asyncio.wait([self._asking])
 
     async def _ask(self) -> None:
         assert self._driver.rescue is not None  # looked at before

@@ -155,6 +155,7 @@ class Supervisor:
                 return "; ".join(filter(None, (error, told)))
             if self.phase.terminal:
                 return ""
+            await self._haste.begin_anew()
             error = ""
 
     def _see(self, phase: Phase, words: str) -> None:

@@ -37,6 +37,7 @@ async def test_connections_are_found_by_the_ports_that_migrations_come_in_at() -
         ('[0, "Operation not permitted"]\n', "", "Operation not permitted"),
         ("", "Traceback\nFileNotFoundError: 'ss'\n", "FileNotFoundError: 'ss'"),
         ("", "", "no answer"),
+        ("7\n", "", "no answer"),
     ],
 )
 async def test_a_host_that_does_not_let_it_be_done_is_named(out: str, err: str, said: str) -> None:

@@ -10,7 +10,7 @@ from postcopy.testing import FakeDriver, FakeGuest, FakeRescue
 from postcopy.testing.clock import FakeClock
 
 
-async def move(rescue: FakeRescue, *, breaks: int = 0) -> list[str]:
+async def move(rescue: FakeRescue, *, breaks: int = 0, noticed: bool = True) -> list[str]:
     """Move a guest to its end, and return what there was to say."""
     notes: list[str] = []
 
@@ -19,17 +19,21 @@ async def move(rescue: FakeRescue, *, breaks: int = 0) -> list[str]:
             notes.append(event.text)
 
     driver = FakeDriver(
-        clock=rescue.clock, rescue=rescue, break_after=0.3 if breaks else None, breaks=breaks
+        clock=rescue.clock,
+        rescue=rescue,
+        break_after=0.3 if breaks else None,
+        breaks=breaks,
+        noticed=noticed,
     )
     outcome = await Supervisor(driver, Immediate(), observe=observe, clock=driver.clock).run()
     assert outcome.fate is Fate.COMPLETED
     return notes
 
 
-@pytest.mark.parametrize("breaks", [0, 2])
-async def test_it_is_asked_for_once_for_each_connection(breaks: int) -> None:
-    rescue = FakeRescue(FakeClock())
-    await move(rescue, breaks=breaks)
+@pytest.mark.parametrize(("breaks", "noticed"), [(0, True), (2, True), (2, False)])
+async def test_it_is_asked_for_once_for_each_connection(breaks: int, noticed: bool) -> None:
+    rescue = FakeRescue(FakeClock(), outage_seconds=3.0)
+    await move(rescue, breaks=breaks, noticed=noticed)
     assert rescue.hastened == 1 + breaks
 
 
