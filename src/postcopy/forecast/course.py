@@ -104,7 +104,7 @@ class Course:
             if action in (Action.SWITCH, Action.CANCEL):
                 self._advance(begin)
                 return action
-        self._advance(begin)
+        self._advance(begin, ended=True)
         limit = way.at(self._now) * self._watch.downtime_limit
         if left.memory_bytes <= max(limit * _NEAR_ENOUGH, _NOTHING_BYTES) and left.disk_bytes <= 0:
             return None
@@ -156,9 +156,10 @@ class Course:
         changing = self._guest.bursts or self._scenario.auto_converge
         return not changing and self._left.disk_bytes <= 0
 
-    def _advance(self, begin: float) -> None:
+    def _advance(self, begin: float, *, ended: bool = False) -> None:
         stopped_from = math.inf if self._watch.paused_at is None else self._watch.paused_at
-        self._left.advance(self._way.sent(begin, self._now), begin, self._now, stopped_from)
+        sent = self._way.sent(begin, self._now)
+        self._left.advance(sent, begin, self._now, stopped_from, ended=ended)
 
     def _look(self, pass_began: float | None = None) -> Action:
         action = self._watch.look(self._now, self._number, pass_began)

@@ -12,6 +12,10 @@ __all__ = ["Outstanding"]
 # qapi/migration.json, and 'throttle-trigger-threshold'.
 _THROTTLE_FIRST, _THROTTLE_STEP, _THROTTLE_MOST, _THROTTLE_TRIGGER = 0.2, 0.1, 0.99, 0.5
 
+# A pass and a sweep keep out of each other's way for good if the pass leaves less than this of what
+# is swept; else they meet sooner or later (counted page by page, from all places of a sweep).
+_APART = 0.45
+
 
 class Outstanding:
     """The memory and the disks that have not gone, and what the guest has paid so far.
@@ -50,11 +54,14 @@ class Outstanding:
         """Return how many bytes have to go for so much memory to be among them."""
         return memory_bytes + min(memory_bytes, self.disk_bytes)
 
-    def advance(self, total_bytes: float, begin: float, end: float, stopped_from: float) -> None:
+    def advance(
+        self, total_bytes: float, begin: float, end: float, stopped_from: float, *, ended: bool
+    ) -> None:
         """Take account of what was sent and dirtied from `begin` to `end`, within one pass.
 
         :param total_bytes: what the link carried meanwhile.
         :param stopped_from: since when the guest has not run, if that is before `end`.
+        :param ended: whether the pass has come to its end.
         """
         to_send = self.memory_bytes
         memory, self.disk_bytes = self.carried(total_bytes)
@@ -68,8 +75,14 @@ class Outstanding:
             pending = self._hot[i] * unsent
             fresh = each.dirtied(active)
             dirtied += fresh
-            # Of what was dirtied, some was still to be sent anyway.
-            self._hot[i] = pending + (1 - pending / each.size_bytes) * fresh if fresh else pending
+            if each.sequential and ended and pending < _APART * each.size_bytes:
+                # What a pass leaves is what comes next in its round, and in a sweep's comes last.
+                self._hot[i] = min(each.size_bytes, pending + fresh)
+            elif fresh:
+                # Of what was dirtied, some was still to be sent anyway.
+                self._hot[i] = pending + (1 - pending / each.size_bytes) * fresh
+            else:
+                self._hot[i] = pending
         self._cold *= unsent
         if self._auto_converge:
             self._converge(dirtied, memory)

@@ -145,7 +145,8 @@ def _lay(
     :param least: the logarithm of the likelihood below which it is given up.
     :returns: that logarithm, and for which part of each look the guest worked; None if given up.
     """
-    likelihood, active = 0.0, []
+    likelihood = 0.0
+    active: list[float] = []
     for first in range(0, len(looks), _TOGETHER):
         some = looks[first : first + _TOGETHER]
         places = [

@@ -295,3 +295,15 @@ def test_a_requested_page_waits_for_what_is_on_its_way_and_on_fast_links_for_lit
     assert fast < 4e-4
     behind = Harm(preempt=False).latency(Link(bandwidth=12e6, round_trip=0.0), 0.0, 4096)
     assert behind > 9 * slow
+
+
+@pytest.mark.parametrize(("ratio", "end"), [(0.85, End.PRECOPY), (1.05, End.NEVER)])
+def test_a_sweep_converges_if_the_link_is_faster_and_not_else(ratio: float, end: End) -> None:
+    """As it does page by page: 33 passes for a sweep at 0.85 of the link, of 460 pages and 98."""
+    sweep = Curve((HotSet(45e6, ratio * 100e6, sequential=True),))
+    made = Guest(memory_bytes=250e6, content_bytes=186e6, dirty=sweep)
+    scenario = Scenario(guest=made, link=Link(bandwidth=100e6), downtime_limit=0.1)
+    result = simulate(scenario, Precopy(), most_seconds=120.0)
+    assert result.end is end
+    if end is End.PRECOPY:
+        assert result.passes == pytest.approx(33, rel=0.2)
