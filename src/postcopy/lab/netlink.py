@@ -24,8 +24,8 @@ T = TypeVar("T")
 _CARRIER_SECONDS = 5.0
 
 _HINTS = {
-    errno.EOPNOTSUPP: "the kernel needs veth, bridge, sch_tbf, sch_ingress and cls_bpf",
-    errno.ENOENT: "the kernel may lack sch_tbf, sch_ingress or cls_bpf",
+    errno.EOPNOTSUPP: "the kernel needs veth, bridge, sch_tbf, sch_htb, sch_ingress and cls_bpf",
+    errno.ENOENT: "the kernel may lack sch_tbf, sch_htb, sch_ingress or cls_bpf",
 }
 
 
