@@ -64,13 +64,7 @@ def fit(
         for o, few in zip(seen, least, strict=True)
     ]
     resting = [_rests(look, looks, floor) for look in looks]
-    telling = [_is_told_apart(_at_work(look, looks), floor) for look in looks]
-    turns = turns_of(
-        [
-            (look.seconds, rests if tells else None)
-            for look, rests, tells in zip(looks, resting, telling, strict=True)
-        ]
-    )
+    turns = turns_of([(o.seconds, rests) for o, rests in zip(looks, resting, strict=True)])
     bursts = turns.expected if any(resting) else None
     worked = _worked(turns, resting)
     busy = [_of_work(look, part) for look, part in zip(looks, worked, strict=True) if part]
@@ -81,7 +75,8 @@ def fit(
         )
     # Rests are seen by looks that follow one another, and not by a long one that takes in several.
     short = [look for look in looks if len(_alike(look, looks)) >= _FEW] or looks
-    if not any(tells and look in short for look, tells in zip(looks, telling, strict=True)):
+    told = (o for o, rests in zip(looks, resting, strict=True) if rests is not None)
+    if not any(look in short for look in told):
         notes.append("it dirties too little to tell whether it rests now and then")
     disagreement = _disagreement(busy)
     if disagreement > _CONTRADICTION:
@@ -191,7 +186,7 @@ def _disagreement(looks: Sequence[Observation]) -> float:
     return worst
 
 
-def _worked(turns: Turns, resting: Sequence[bool]) -> list[float | None]:
+def _worked(turns: Turns, resting: Sequence[bool | None]) -> list[float | None]:
     """Return for which part of each look the guest is taken to have worked; None for a rest.
 
     One that was never seen to rest is taken to have worked all the time.
@@ -214,15 +209,15 @@ def _alike(look: Observation, looks: Sequence[Observation]) -> list[Observation]
     return [o for o in looks if least <= o.seconds <= most]
 
 
-def _rests(look: Observation, looks: Sequence[Observation], floor: float) -> bool:
-    """Whether a look found far less than others say that it must have at work."""
+def _rests(look: Observation, looks: Sequence[Observation], floor: float) -> bool | None:
+    """Whether a look found far less than others say that it must have at work.
+
+    None where so little is found at work that finding far less would not be seen.
+    """
     most = _at_work(look, looks)
-    return _is_told_apart(most, floor) and look.dirtied_bytes + 2 * look.error_bytes < most / UNEVEN
-
-
-def _is_told_apart(most: float, floor: float) -> bool:
-    """Whether so much is found at work that finding far less would be seen."""
-    return most >= UNEVEN * floor
+    if most < UNEVEN * floor:
+        return None
+    return look.dirtied_bytes + 2 * look.error_bytes < most / UNEVEN
 
 
 def _at_work(look: Observation, looks: Sequence[Observation]) -> float:

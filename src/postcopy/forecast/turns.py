@@ -65,7 +65,7 @@ class Turns:
         """For which part of each look the guest worked, as is to be expected."""
         looks = zip(*(rhythm.active for rhythm in self.rhythms), strict=True)
         weights = [rhythm.weight for rhythm in self.rhythms]
-        return tuple(sum(w * a for w, a in zip(weights, look, strict=True)) for look in looks)
+        return tuple(sum(map(mul, weights, look)) for look in looks)
 
     @property
     def expected(self) -> Bursts:
@@ -128,12 +128,14 @@ def turns_of(looks: Sequence[tuple[float, bool | None]]) -> Turns:
             best = max(best, found[0])
             laid.append((bursts, *found))
     prior = _ODDS / (lengths * _PARTS)
-    rhythms = [
-        Rhythm(bursts, (1 - _ODDS if bursts is None else prior) * math.exp(each - best), active)
-        for bursts, each, active in laid
+    weights = [
+        (1 - _ODDS if bursts is None else prior) * math.exp(each - best) for bursts, each, _ in laid
     ]
-    total = sum(rhythm.weight for rhythm in rhythms)
-    rhythms = [replace(rhythm, weight=rhythm.weight / total) for rhythm in rhythms]
+    total = sum(weights)
+    rhythms = (
+        Rhythm(bursts, weight / total, active)
+        for (bursts, _, active), weight in zip(laid, weights, strict=True)
+    )
     return Turns(tuple(rhythms), (factor, part))
 
 

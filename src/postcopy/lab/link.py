@@ -70,16 +70,19 @@ class DataLink:
             send: a sender that fills the queue meets that much delay.
         :param fair: whether connections take turns in the queue, and each has one of its own.
         """
-        await self._at_both_ends(
-            "limiting the data link",
-            lambda route: shaping.limit(route, names.DATA, rate, queue_seconds, fair=fair),
-        )
+
+        def limit(route: Any) -> None:
+            shaping.limit(route, index_of(route, names.DATA), rate, queue_seconds, fair=fair)
+
+        await self._at_both_ends("limiting the data link", limit)
 
     async def unlimit(self) -> None:
         """Let the link carry what the machine can."""
-        await self._at_both_ends(
-            "letting the data link go", lambda route: shaping.let_go(route, names.DATA)
-        )
+
+        def let_go(route: Any) -> None:
+            shaping.let_go(route, index_of(route, names.DATA))
+
+        await self._at_both_ends("letting the data link go", let_go)
 
     async def down(self) -> None:
         """Take the link down at both ends."""
@@ -144,7 +147,7 @@ class DataLink:
         def look(route: Any) -> LinkStatus:
             index = index_of(route, names.DATA)
             [link] = route.get_links(index)
-            rate = shaping.rate_of(route, names.DATA)
+            rate = shaping.rate_of(route, index)
             if link.get("operstate") != "UP":
                 state = LinkState.DOWN
             elif _is_dropping(route, index):

@@ -10,7 +10,6 @@ import os
 from typing import Any
 
 from postcopy import syscalls
-from postcopy.lab.netlink import index_of
 
 __all__ = ["QUEUE_SECONDS", "burst_bytes", "let_go", "limit", "rate_of"]
 
@@ -18,7 +17,8 @@ QUEUE_SECONDS = 0.05
 """How much waits before it is lost, if nothing else is said: the time that it takes to send."""
 
 _ROOT = 0xFFFFFFFF  # TC_H_ROOT, include/uapi/linux/pkt_sched.h
-_TBF, _HTB = 0x10000, 0x20000  # handles: two kinds may not have the same
+_TBF, _HTB = 0x10000, 0x20000
+_HANDLES = {"tbf": _TBF, "htb": _HTB}  # two kinds may not have the same
 _WHOLE = _HTB | 0x1000
 _FLOWS = 32
 _FAST = 6_250_000  # 50 Mb/s
@@ -37,30 +37,28 @@ def burst_bytes(rate: int) -> int:
     return max(128 * 1024, rate // 500) if rate >= _FAST else max(_LEAST_BURST, rate // 50)
 
 
-def limit(route: Any, name: str, rate: int, queue_seconds: float, *, fair: bool) -> None:
+def limit(route: Any, index: int, rate: int, queue_seconds: float, *, fair: bool) -> None:
     """Limit what a link carries away from here to `rate` bytes a second, headers included."""
-    index, burst = index_of(route, name), burst_bytes(rate)
-    kind = _kind(route, index)
-    if burst < _OFFLOADED or kind != ("htb" if fair else "tbf"):
-        # A packet that waits already would not be cut up, and never sent.
-        let_go(route, name)
-    waiting = int(rate * queue_seconds)
+    burst, waiting = burst_bytes(rate), int(rate * queue_seconds)
+    new = burst < _OFFLOADED or _kind(route, index) != ("htb" if fair else "tbf")
+    if new:
+        # Also where the kind stays: a packet that waits already would not be cut up, and never
+        # sent.
+        let_go(route, index)
     if fair:
-        _take_turns(route, index, rate, burst, waiting)
+        _take_turns(route, index, rate, burst, waiting, new=new)
         return
     route.tc("replace", "tbf", index, handle=_TBF, rate=rate, burst=burst, limit=burst + waiting)
 
 
-def let_go(route: Any, name: str) -> None:
+def let_go(route: Any, index: int) -> None:
     """Let a link carry what the machine can."""
-    index = index_of(route, name)
     if (kind := _kind(route, index)) is not None:
-        route.tc("del", index=index, handle=_HTB if kind == "htb" else _TBF, parent=_ROOT)
+        route.tc("del", index=index, handle=_HANDLES[kind], parent=_ROOT)
 
 
-def rate_of(route: Any, name: str) -> int | None:
+def rate_of(route: Any, index: int) -> int | None:
     """Return to how many bytes a second a link is limited; None if it is not."""
-    index = index_of(route, name)
     for discipline in route.get_qdiscs(index=index):
         if discipline.get("kind") == "tbf":
             return int(discipline.get_nested("TCA_OPTIONS", "TCA_TBF_PARMS")["rate"])
@@ -73,11 +71,10 @@ def rate_of(route: Any, name: str) -> int | None:
 def _kind(route: Any, index: int) -> str | None:
     """Return what limits a link now."""
     kinds = [one.get("kind") for one in route.get_qdiscs(index=index)]
-    return next((kind for kind in ("tbf", "htb") if kind in kinds), None)
+    return next((kind for kind in _HANDLES if kind in kinds), None)
 
 
-def _take_turns(route: Any, index: int, rate: int, burst: int, waiting: int) -> None:
-    new = _kind(route, index) is None
+def _take_turns(route: Any, index: int, rate: int, burst: int, waiting: int, *, new: bool) -> None:
     if new:
         route.tc("add", "htb", index, _HTB, default=1)
     change = "add-class" if new else "change-class"

@@ -8,6 +8,7 @@ from postcopy.errors import PostcopyError
 from postcopy.migration.driver import Driver
 from postcopy.migration.event import Event, Noted
 from postcopy.migration.phase import Phase
+from postcopy.migration.recovery import Rescue
 from postcopy.migration.sample import Sample
 
 __all__ = ["Haste"]
@@ -36,11 +37,12 @@ class Haste:
 
     def see(self, sample: Sample) -> None:
         """Take a sample in, and begin to ask if it is time."""
-        if sample.phase not in self._phases or self._driver.rescue is None or not self._tries:
+        rescue = self._driver.rescue
+        if sample.phase not in self._phases or rescue is None or not self._tries:
             return
         if self._asking is None or self._asking.done():
             self._tries -= 1
-            self._asking = asyncio.create_task(self._ask())
+            self._asking = asyncio.create_task(self._ask(rescue))
 
     async def begin_anew(self) -> None:
         """Take in that both sides were connected again: these are other connections."""
@@ -53,10 +55,9 @@ class Haste:
             self._asking.cancel()
             await asyncio.wait([self._asking])
 
-    async def _ask(self) -> None:
-        assert self._driver.rescue is not None  # looked at before
+    async def _ask(self, rescue: Rescue) -> None:
         try:
-            count = await self._driver.rescue.hasten()
+            count = await rescue.hasten()
         except PostcopyError as problem:
             if not self._told:
                 self._told = True
